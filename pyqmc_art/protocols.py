@@ -9,8 +9,9 @@ An :class:`Action` defines the target ``exp(-S)``; a :class:`Kernel` leaves it i
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
@@ -69,7 +70,7 @@ class State:
 
     field: Field
     step: int = 0
-    extra: dict[str, NDArray[Any]] = field(default_factory=dict)
+    extra: dict[str, NDArray[Any]] = dataclasses.field(default_factory=dict)
 
 
 Info: TypeAlias = dict[str, float]
@@ -198,7 +199,7 @@ class Findings:
     answer: str
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
-    configuration: Mapping[str, Any] = field(default_factory=dict)
+    configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 

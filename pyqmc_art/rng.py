@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -70,6 +71,16 @@ def philox(counter: NDArray[np.uint32], key: int) -> NDArray[np.uint32]:
     return np.stack(words, axis=-1).astype(np.uint32)
 
 
+@lru_cache(maxsize=4096)
+def _child_key(key: int, name: str, index: int) -> int:
+    digest = hashlib.blake2b(f"{name}\0{index}".encode(), digest_size=12).digest()
+    words = np.zeros(4, np.uint32)
+    words[:3] = np.frombuffer(digest, dtype="<u4")
+    words[3] = PURPOSES["fold"] << 24
+    child = philox(words, key)
+    return int(child[0]) | int(child[1]) << 32
+
+
 @dataclass(frozen=True)
 class Stream:
     """A named source of random numbers: a 64-bit key, the step, and the first replica.
@@ -102,12 +113,7 @@ class Stream:
 
     def fold(self, name: str, index: int = 0) -> Stream:
         """Derive an independent child stream by name; the same name and index always give the same child."""
-        digest = hashlib.blake2b(f"{name}\0{index}".encode(), digest_size=12).digest()
-        words = np.zeros(4, np.uint32)
-        words[:3] = np.frombuffer(digest, dtype="<u4")
-        words[3] = PURPOSES["fold"] << 24
-        child = philox(words, self.key)
-        return replace(self, key=int(child[0]) | int(child[1]) << 32)
+        return Stream(_child_key(self.key, name, index), self.step, self.replica)
 
     def at(self, step: int) -> Stream:
         """Return the same stream at another step."""
@@ -133,4 +139,4 @@ class Stream:
 
     def uniform(self, purpose: str, index: NDArray[np.integer], replicas: int, draw: int = 0) -> NDArray[np.float64]:
         """Uniform numbers in [0, 1) with 53 bits, shape ``(replicas, len(index))``."""
-        return (self.integers(purpose, index, replicas, draw) >> np.uint64(10)) * 2.0**-53
+        return np.asarray((self.integers(purpose, index, replicas, draw) >> np.uint64(10)) * 2.0**-53, np.float64)

@@ -1,0 +1,1 @@
+"""Lattices, actions, observables, kernels and the sampling loop."""

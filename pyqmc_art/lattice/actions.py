@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqmc_art.errors import InputError
+from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.spaces import Space, colours, spins
 from pyqmc_art.protocols import Field
@@ -141,7 +142,7 @@ class Potts:
 
     def __call__(self, field: Field) -> NDArray[np.float64]:
         """S of each replica, shape ``(replica,)``."""
-        return -self.beta * self.J * equal_bonds(self.lattice, field)
+        return np.asarray(-self.beta * self.J * equal_bonds(self.lattice, field), np.float64)
 
     def couplings(self) -> dict[str, float]:
         """The parameters by the names the command line uses."""
@@ -155,3 +156,32 @@ class Potts:
 def _check_beta(beta: float) -> None:
     if beta < 0:
         raise InputError(f"beta is {beta}; expected beta >= 0 (for an antiferromagnet give J = -1)")
+
+
+ACTIONS: Final[dict[str, type[Ising] | type[Potts]]] = {"ising": Ising, "potts": Potts}
+
+
+def build(name: str, lattice: Lattice, couplings: Mapping[str, Any]) -> Ising | Potts:
+    """Build an action from its name and its couplings by the names the command line uses.
+
+    Raises
+    ------
+    InputError
+        For an unknown action, a coupling it does not have, or one it needs.
+
+    Examples
+    --------
+    >>> build("potts", Lattice((8, 8)), {"q": 3, "beta": 1.0}).q
+    3
+    """
+    if name not in ACTIONS:
+        raise unknown("action", name, ACTIONS)
+    kind = ACTIONS[name]
+    own = {f.name: f.default for f in fields(kind) if f.name != "lattice"}
+    for key in couplings:
+        if key not in own:
+            raise InputError(f"the action {name!r} has no coupling {key!r}; it takes {', '.join(own)}")
+    missing = [key for key, default in own.items() if default is MISSING and key not in couplings]
+    if missing:
+        raise InputError(f"the action {name!r} needs {' and '.join(missing)}: give --{' --'.join(missing)}")
+    return kind(lattice, **couplings)

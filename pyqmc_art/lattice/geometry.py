@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +113,7 @@ class Lattice:
             else:
                 inside &= (there[axis] >= 0) & (there[axis] < n)
                 there[axis] = np.clip(there[axis], 0, n - 1)
-        target = np.ravel_multi_index(tuple(there), self.shape).astype(np.int32)
+        target: NDArray[np.int32] = np.ravel_multi_index(tuple(there), self.shape).astype(np.int32)
         target[~inside] = -1
         return target
 
@@ -127,7 +127,7 @@ class Lattice:
 
     @cached_property
     def neighbours(self) -> NDArray[np.int32]:
-        """Neighbours of each site, shape ``(V, 2 * directions)``: forward, backward, direction by direction; -1 absent."""
+        """Neighbours of each site, shape ``(V, 2 * directions)``: forward, backward by direction; -1 where absent."""
         backward = [self._shifted(d, -1) for d in self.displacements]
         if self.kind == "honeycomb":
             backward[0][self.coordinates.sum(axis=0) % 2 == 0] = -1
@@ -165,7 +165,7 @@ class Lattice:
 
     @cached_property
     def colour(self) -> NDArray[np.int8]:
-        """Colour of each site, shape ``(V,)``: parity of the coordinates, or ``(x - y) mod 3`` on the triangular lattice."""
+        """Colour of each site, shape ``(V,)``: parity of the coordinates, ``(x - y) mod 3`` if triangular."""
         x = self.coordinates
         index = x[0] - x[1] if self.kind == "triangular" else x.sum(axis=0)
         return _frozen((index % self.colours).astype(np.int8))
@@ -187,7 +187,7 @@ def _frozen(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
 
 def _checked_shape(shape: object) -> tuple[int, ...]:
     try:
-        extents = tuple(shape)  # type: ignore[arg-type]
+        extents: tuple[Any, ...] = tuple(shape)  # type: ignore[arg-type]
         whole = all(int(n) == n and not isinstance(n, bool) for n in extents)
     except (TypeError, ValueError, OverflowError):
         whole = False
@@ -203,7 +203,10 @@ def _checked_shape(shape: object) -> tuple[int, ...]:
 
 
 def _checked_boundary(boundary: object, dimension: int) -> tuple[str, ...]:
-    each = (boundary,) * dimension if isinstance(boundary, str) else tuple(boundary)  # type: ignore[arg-type]
+    try:
+        each = (boundary,) * dimension if isinstance(boundary, str) else tuple(boundary)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(f"boundary is {boundary!r}; expected 'periodic' or 'open', or one of them per axis") from None
     if len(each) == 1:
         each *= dimension
     if len(each) != dimension:

@@ -1,0 +1,1 @@
+"""Compiled operations: name -> backend -> function."""

@@ -1,0 +1,1 @@
+"""Declared questions: a configuration, findings, figure data."""

@@ -1,0 +1,1 @@
+"""Judgements and cases that tests, benchmarks and ``verify`` share."""

@@ -1,0 +1,1 @@
+"""Markov kernels; each leaves exp(-S) of its action invariant."""

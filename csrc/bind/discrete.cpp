@@ -1,0 +1,188 @@
+// The kernels of the discrete models to Python. Arguments that every kernel takes travel in one Batch.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+
+#include "bind/arrays.hpp"
+#include "core/isa.hpp"
+#include "kernels/jobs.hpp"
+
+namespace pyqmc::bind {
+namespace {
+
+Lattice make_lattice(const std::string& kind, const std::vector<std::int64_t>& shape, const std::vector<bool>& periodic) {
+  if (shape.empty() || shape.size() > max_dimension || periodic.size() != shape.size())
+    throw BadArgument("a lattice has 1 to 4 axes and one boundary for each");
+  Lattice lattice{};
+  if (kind == "triangular") lattice.kind = LatticeKind::triangular;
+  else if (kind == "honeycomb") lattice.kind = LatticeKind::honeycomb;
+  else if (kind == "square" || kind == "hypercubic") lattice.kind = LatticeKind::hypercubic;
+  else throw BadArgument("unknown lattice '" + kind + "'");
+  if (lattice.kind != LatticeKind::hypercubic && shape.size() != 2)
+    throw BadArgument("a " + kind + " lattice has two axes");
+  lattice.dimension = static_cast<int>(shape.size());
+  std::int64_t sites = 1;
+  for (std::size_t mu = 0; mu < shape.size(); ++mu) {
+    if (shape[mu] < 2) throw BadArgument("every extent of a lattice is at least 2");
+    lattice.shape[mu] = shape[mu];
+    lattice.periodic[mu] = periodic[mu];
+    sites *= shape[mu];
+    if (sites > INT32_MAX) throw BadArgument("a lattice has at most 2^31 - 1 sites");
+  }
+  return lattice;
+}
+
+std::int64_t sites_in(const Lattice& lattice) {
+  std::int64_t n = 1;
+  for (int mu = 0; mu < lattice.dimension; ++mu) n *= lattice.shape[mu];
+  return n;
+}
+
+// Checks and collects what all kernels take. `sums` has shape (steps / every, batch, 2), or no measurements at all.
+Batch make_batch(const Lattice& lattice, py::array& field, std::int64_t rungs, std::int32_t q, std::uint64_t key,
+                 std::uint32_t first_replica, std::uint32_t first_step, std::int64_t steps, std::int64_t every,
+                 py::array& sums, py::array& tally, int threads) {
+  if (field.ndim() != 2) throw BadArgument("field must have shape (batch, sites)");
+  if (steps < 0 || every < 1 || rungs < 1 || threads < 1 || field.shape(0) % rungs != 0)
+    throw BadArgument("steps >= 0, every >= 1, rungs >= 1, threads >= 1 and a batch divisible by rungs are needed");
+  Batch batch{};
+  batch.lattice = lattice;
+  batch.batch = field.shape(0);
+  batch.bytes = static_cast<int>(field.itemsize());
+  const std::vector<std::int64_t> extents{batch.batch, sites_in(lattice)};
+  if (batch.bytes == 1) batch.field = view_mutable<std::int8_t>("field", field, extents);
+  else batch.field = view_mutable<std::int16_t>("field", field, extents);
+  batch.rungs = rungs;
+  batch.q = q;
+  batch.key = key;
+  batch.first_replica = first_replica;
+  batch.first_step = first_step;
+  batch.steps = steps;
+  batch.every = every;
+  if (sums.size() > 0) batch.sums = view_mutable<std::int64_t>("sums", sums, {steps / every, batch.batch, 2});
+  batch.tally = view_mutable<std::int64_t>("tally", tally, {batch.batch});
+  batch.threads = threads;
+  return batch;
+}
+
+const std::int32_t* view_neighbours(const py::array& neighbours, const Lattice& lattice) {
+  const std::int32_t* table = view<std::int32_t>("neighbours", neighbours, {sites_in(lattice), -1});
+  const std::int64_t sites = sites_in(lattice);
+  if (neighbours.shape(1) < 2 || neighbours.shape(1) % 2 != 0 || neighbours.shape(1) > max_neighbours)
+    throw BadArgument("neighbours must have shape (sites, 2 directions)");
+  for (std::int64_t i = 0; i < neighbours.size(); ++i)
+    if (table[i] < -1 || table[i] >= sites) throw BadArgument("neighbours names a site that does not exist");
+  return table;
+}
+
+void bind_batch(py::module_& module) {
+  py::class_<Lattice>(module, "Lattice", "Shape, boundaries and kind of a lattice.")
+      .def(py::init(&make_lattice), py::arg("kind"), py::arg("shape"), py::arg("periodic"));
+  py::class_<Batch>(module, "Batch", py::dynamic_attr(),
+                    "Fields (batch, sites) with the steps to do and where measurements go; keeps its arrays alive.")
+      .def(py::init([](const Lattice& lattice, py::array field, std::int64_t rungs, std::int32_t q, std::uint64_t key,
+                       std::uint32_t first_replica, std::uint32_t first_step, std::int64_t steps, std::int64_t every,
+                       py::array sums, py::array tally, int threads) {
+             return make_batch(lattice, field, rungs, q, key, first_replica, first_step, steps, every, sums, tally,
+                               threads);
+           }),
+           py::keep_alive<1, 3>(), py::keep_alive<1, 11>(), py::keep_alive<1, 12>(), py::arg("lattice"),
+           py::arg("field"), py::kw_only(), py::arg("rungs"), py::arg("q"), py::arg("key"), py::arg("first_replica"),
+           py::arg("first_step"), py::arg("steps"), py::arg("every"), py::arg("sums"), py::arg("tally"),
+           py::arg("threads"));
+}
+
+}  // namespace
+
+void bind_discrete(py::module_& module) {
+  bind_batch(module);
+  module.def("available_isas", &available_isas, "Instruction sets this build contains and this processor runs.");
+  module.def("isa", [] { return std::string(discrete_kernels_in_use().isa); }, "The instruction set in use.");
+
+  module.def(
+      "local_steps",
+      [](const Batch& batch, std::int32_t rule, py::array table) {
+        if (rule < 0 || rule > 2) throw BadArgument("rule is 0, 1 or 2");
+        const std::int64_t z = coordination_of(batch.lattice);
+        const std::int64_t size = rule == 0 ? 2 * (2 * z + 1) : rule == 1 ? 2 * z + 1 : z + 1;
+        const LocalJob job{batch, rule, view<std::uint64_t>("table", table, {batch.rungs, size}), size};
+        const DiscreteKernels& kernels = discrete_kernels_in_use();
+        py::gil_scoped_release release;  // no Python object is touched from here on
+        kernels.local(job);
+      },
+      py::arg("batch"), py::arg("rule"), py::arg("table"),
+      "Coloured sweeps: rule 0 Ising, 1 Potts Metropolis, 2 Potts heat bath.");
+
+  const auto cluster_job = [](const Batch& batch, const py::array& neighbours, bool unequal, const py::array& bond,
+                              const py::array& ghost, std::int32_t ghost_spin, std::int64_t clusters) {
+    if (clusters < 1 || clusters > 1 << 20) throw BadArgument("clusters is from 1 to 2^20");
+    ClusterJob job{};
+    job.batch = batch;
+    job.neighbours = view_neighbours(neighbours, batch.lattice);
+    job.directions = static_cast<std::int32_t>(neighbours.shape(1) / 2);
+    job.unequal = unequal;
+    job.bond = view<std::uint64_t>("bond", bond, {batch.rungs});
+    job.ghost = view<std::uint64_t>("ghost", ghost, {batch.rungs});
+    job.ghost_spin = ghost_spin;
+    job.clusters = clusters;
+    return job;
+  };
+  const auto run_cluster = [](ClusterJob& job, void (*kernel)(const ClusterJob&)) {
+    py::gil_scoped_release release;  // scratch memory and sweeps need no Python
+    const std::size_t slots =
+        static_cast<std::size_t>(std::min<std::int64_t>(job.batch.threads, std::max<std::int64_t>(job.batch.batch, 1)));
+    std::vector<std::uint32_t> sites(slots * static_cast<std::size_t>(sites_in(job.batch.lattice)));
+    std::vector<std::uint8_t> marks(sites.size());
+    job.sites = sites.data();
+    job.marks = marks.data();
+    kernel(job);
+  };
+  module.def(
+      "swendsen_wang_steps",
+      [=](const Batch& batch, py::array neighbours, bool unequal, py::array bond, py::array ghost,
+          std::int32_t ghost_spin) {
+        ClusterJob job = cluster_job(batch, neighbours, unequal, bond, ghost, ghost_spin, 1);
+        run_cluster(job, discrete_kernels_in_use().swendsen_wang);
+      },
+      py::arg("batch"), py::arg("neighbours"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"),
+      py::arg("ghost_spin"), "Swendsen-Wang: all bonds, all clusters, once a step.");
+  module.def(
+      "wolff_steps",
+      [=](const Batch& batch, py::array neighbours, bool unequal, py::array bond, py::array ghost,
+          std::int32_t ghost_spin, std::int64_t clusters) {
+        ClusterJob job = cluster_job(batch, neighbours, unequal, bond, ghost, ghost_spin, clusters);
+        run_cluster(job, discrete_kernels_in_use().wolff);
+      },
+      py::arg("batch"), py::arg("neighbours"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"),
+      py::arg("ghost_spin"), py::arg("clusters"), "Wolff: `clusters` single clusters a step.");
+
+  module.def(
+      "exchange_steps",
+      [](const Batch& batch, py::array neighbours, py::array table, std::int32_t range) {
+        if (range < 0 || range > 2) throw BadArgument("range is 0, 1 or 2");
+        const std::int32_t z = coordination_of(batch.lattice);
+        const ExchangeJob job{batch,
+                              view_neighbours(neighbours, batch.lattice),
+                              static_cast<std::int32_t>(neighbours.shape(1) / 2),
+                              view<std::uint64_t>("table", table, {batch.rungs, 4 * z + 1}),
+                              z,
+                              range};
+        const DiscreteKernels& kernels = discrete_kernels_in_use();
+        py::gil_scoped_release release;  // no Python object is touched from here on
+        kernels.exchange(job);
+      },
+      py::arg("batch"), py::arg("neighbours"), py::arg("table"), py::arg("range"),
+      "Pair exchange at fixed magnetization: range 0 neighbours, 1 any two sites, 2 in turn.");
+
+  module.def(
+      "measure",
+      [](const Batch& batch) {
+        const DiscreteKernels& kernels = discrete_kernels_in_use();
+        py::gil_scoped_release release;  // no Python object is touched from here on
+        kernels.measure(batch);
+      },
+      py::arg("batch"), "Measure the sums of a batch prepared with steps = every = 1, without a step.");
+}
+
+}  // namespace pyqmc::bind

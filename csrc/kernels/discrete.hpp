@@ -1,0 +1,107 @@
+// The hot loops of the discrete models, compiled once for each instruction set by the .cpp files beside this one, each of
+// which defines PYQMC_ISA. No library template is instantiated here, for the reason given in core/host_device.hpp.
+#pragma once
+
+#include "kernels/cluster.hpp"
+#include "kernels/exchange.hpp"
+#include "kernels/jobs.hpp"
+#include "kernels/local.hpp"
+#include "kernels/sums.hpp"
+
+#define PYQMC_TEXT(x) #x
+#define PYQMC_NAME(x) PYQMC_TEXT(x)
+
+namespace pyqmc {
+inline namespace PYQMC_ISA {
+namespace {
+
+Draws draws_at(const Batch& batch, std::int64_t index, std::int64_t step) {
+  return {batch.key, batch.first_replica + static_cast<std::uint32_t>(index),
+          batch.first_step + static_cast<std::uint32_t>(step)};
+}
+
+template <class T>
+T* field_at(const Batch& batch, std::int64_t index) {
+  return static_cast<T*>(batch.field) + index * sites_of(batch.lattice);
+}
+
+template <class T>
+void swendsen_wang_share(const ClusterJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+  const Batch& batch = job.batch;
+  const std::int64_t slot = team.thread * sites_of(batch.lattice);
+  for (std::int64_t index = first; index < last; ++index) {
+    T* field = field_at<T>(batch, index);
+    for (std::int64_t step = 0; step < batch.steps; ++step) {
+      swendsen_wang_step(job, field, draws_at(batch, index, step), index % batch.rungs, job.sites + slot,
+                         job.marks + slot, batch.tally[index]);
+      measure_when_due(batch, field, team, index, step + 1);
+    }
+  }
+}
+
+template <class T>
+void wolff_share(const ClusterJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+  const Batch& batch = job.batch;
+  const std::int64_t slot = team.thread * sites_of(batch.lattice);
+  for (std::int64_t index = first; index < last; ++index) {
+    T* field = field_at<T>(batch, index);
+    for (std::int64_t step = 0; step < batch.steps; ++step) {
+      for (std::int64_t cluster = 0; cluster < job.clusters; ++cluster)
+        batch.tally[index] += wolff_cluster(job, field, draws_at(batch, index, step), index % batch.rungs,
+                                            static_cast<std::uint32_t>(cluster), job.sites + slot, job.marks + slot);
+      measure_when_due(batch, field, team, index, step + 1);
+    }
+  }
+}
+
+template <class T>
+void exchange_share(const ExchangeJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+  const Batch& batch = job.batch;
+  for (std::int64_t index = first; index < last; ++index) {
+    T* field = field_at<T>(batch, index);
+    const std::uint64_t* table = job.table + index % batch.rungs * (4 * job.coordination + 1);
+    for (std::int64_t step = 0; step < batch.steps; ++step) {
+      batch.tally[index] += exchange_step(job, field, draws_at(batch, index, step), table);
+      measure_when_due(batch, field, team, index, step + 1);
+    }
+  }
+}
+
+template <class T>
+void measure_share(const Batch& batch, const Team& team, std::int64_t first, std::int64_t last) {
+  for (std::int64_t index = first; index < last; ++index)
+    measure_when_due(batch, field_at<T>(batch, index), team, index, 1);
+}
+
+const Batch& batch_of(const Batch& job) { return job; }
+template <class Job>
+const Batch& batch_of(const Job& job) {
+  return job.batch;
+}
+
+template <class Job, void (*Share8)(const Job&, const Team&, std::int64_t, std::int64_t),
+          void (*Share16)(const Job&, const Team&, std::int64_t, std::int64_t), bool shareable>
+void over(const Job& job) {
+  const Batch& batch = batch_of(job);
+  const Work work = [](const void* context, const Team& team, std::int64_t first, std::int64_t last) {
+    const Job& each = *static_cast<const Job*>(context);
+    if (batch_of(each).bytes == 1) Share8(each, team, first, last);
+    else Share16(each, team, first, last);
+  };
+  over_replicas(batch.batch, batch.threads, shareable, work, &job);
+}
+
+}  // namespace
+
+extern const DiscreteKernels discrete_kernels;
+const DiscreteKernels discrete_kernels = {
+    PYQMC_NAME(PYQMC_ISA),
+    over<LocalJob, local_share<std::int8_t>, local_share<std::int16_t>, true>,
+    over<ClusterJob, swendsen_wang_share<std::int8_t>, swendsen_wang_share<std::int16_t>, false>,
+    over<ClusterJob, wolff_share<std::int8_t>, wolff_share<std::int16_t>, false>,
+    over<ExchangeJob, exchange_share<std::int8_t>, exchange_share<std::int16_t>, false>,
+    over<Batch, measure_share<std::int8_t>, measure_share<std::int16_t>, true>,
+};
+
+}  // namespace PYQMC_ISA
+}  // namespace pyqmc

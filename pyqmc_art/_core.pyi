@@ -1,0 +1,1 @@
+"""What ``csrc/module.cpp`` binds, one declaration for each ``m.def``."""

@@ -1,0 +1,226 @@
+"""What the kernels of discrete models share: fields in a batch, steps in compiled code, measurements fused into them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyqmc_art.backends import default_threads, resolve
+from pyqmc_art.errors import InputError
+from pyqmc_art.lattice.actions import Ising, Potts
+from pyqmc_art.lattice.observables import SumObservable, evaluate
+from pyqmc_art.ops import discrete
+from pyqmc_art.protocols import Field, Info, Observable, Series, State
+from pyqmc_art.rng import Stream
+
+MAX_STEPS = 2**32
+WORTH_A_THREAD = 2**16  # site updates; starting a thread costs about as much as this many
+Target = Ising | Potts
+
+
+class CompiledKernel:
+    """A kernel of a discrete model whose steps run in compiled code.
+
+    Parameters
+    ----------
+    action : the target, an Ising or Potts action
+    backend : ``"cpp"``, ``"numba"`` or ``"python"``; None takes what :func:`pyqmc_art.backends.resolve` says
+    threads : how many threads the compiled steps may use; None takes OMP_NUM_THREADS, or else all cores
+
+    A subclass says what one step is (``_run``), prepares its tables from ``self.targets`` (``_prepare``) and names what
+    it tallies. ``self.targets`` holds one action, or one for each rung of a ladder (``on_ladder``).
+    """
+
+    name: ClassVar[str]
+    tally_name: ClassVar[str] = "acceptance"
+    models: ClassVar[tuple[type, ...]] = (Ising, Potts)
+    options: ClassVar[tuple[str, ...]] = ()
+    ensemble: str = "canonical"
+
+    def __init__(self, action: Target, *, backend: str | None = None, threads: int | None = None) -> None:
+        if not isinstance(action, self.models):
+            names = " or ".join(sorted(m.name for m in self.models if isinstance(m.name, str)))
+            given = getattr(action, "name", type(action).__name__)
+            raise InputError(f"the kernel {self.name!r} is defined for {names} actions, not for {given!r}")
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise InputError(f"threads is {threads!r}; expected a whole number of at least 1")
+        self.action = action
+        self.backend = resolve(backend)
+        self.threads = threads or default_threads()
+        self.targets: tuple[Target, ...] = (action,)
+        self.ladder: tuple[float, ...] = ()
+        self._operations = discrete.operations(self.backend)
+        lattice = action.lattice
+        self._geometry = discrete.Geometry(
+            lattice.kind, lattice.shape, lattice.periodic, lattice.coordination, lattice.neighbours
+        )
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Compute the tables of ``self.targets``, one row for each rung."""
+        raise TypeError(f"{type(self).__name__} must define _prepare")
+
+    def _run(self, batch: discrete.Batch) -> None:
+        """Do the steps of a batch."""
+        raise TypeError(f"{type(self).__name__} must define _run")
+
+    @property
+    def rungs(self) -> int:
+        """Number of copies in the target."""
+        return len(self.targets)
+
+    def on_ladder(self, targets: Sequence[Target]) -> Self:
+        """Return this kernel for fields of shape (replica, rung, *shape), each rung with its own target."""
+        kernel = copy.copy(self)
+        kernel.targets = tuple(targets)
+        kernel.ladder = tuple(a.beta for a in targets)
+        kernel._prepare()
+        return kernel
+
+    def using(self, threads: int) -> Self:
+        """Return this kernel with another number of threads; the configurations stay the same, byte for byte."""
+        kernel = copy.copy(self)
+        kernel.threads = threads
+        return kernel
+
+    def configuration(self) -> dict[str, Any]:
+        """The kernel's name and options by the names the command line uses."""
+        return {"kernel": self.name}
+
+    def start(self, stream: Stream, replicas: int, how: str = "hot") -> Field:
+        """Make fields to start from: ``"hot"`` independent and uniform, ``"cold"`` all sites alike.
+
+        Returns
+        -------
+        Field of shape (replicas, [rungs,] *lattice.shape)
+        """
+        space, sites = self.action.space, self.action.lattice.sites
+        count = replicas * self.rungs
+        field = np.full((count, sites), space.values[-1] if self.action.name == "ising" else 0, space.dtype)
+        if how == "hot":
+            values = np.array(space.values, space.dtype)
+            index = np.arange(sites)
+            for r in range(count):
+                field[r] = values[np.int64(stream.shifted(r).uniform("start", index, 1)[0] * len(values))]
+        return field.reshape(self._shape(replicas))
+
+    def _shape(self, replicas: int) -> tuple[int, ...]:
+        rungs = (self.rungs,) if self.ladder else ()
+        return (replicas, *rungs, *self.action.lattice.shape)
+
+    def init(self, field: Field) -> State:
+        """Take over a field (copied) as the state before the first step.
+
+        Raises
+        ------
+        InputError, NumericalError
+            For a wrong shape or dtype, or a value outside the space.
+        """
+        shape = ((self.rungs,) if self.ladder else ()) + self.action.lattice.shape
+        self.action.space.check(field, shape)
+        return State(np.array(field, order="C"))
+
+    def step(self, stream: Stream, state: State) -> tuple[State, Info]:
+        """Do one step; the field of ``state`` is updated in place."""
+        state, _, info = self.advance(stream, state, 1)
+        return state, info
+
+    def advance(
+        self, stream: Stream, state: State, n: int, every: int = 1, observables: Sequence[Observable] = ()
+    ) -> tuple[State, Series, Info]:
+        """Do ``n`` steps, measuring after every ``every``-th; the field of ``state`` is updated in place.
+
+        Parameters
+        ----------
+        stream : its key and first replica; the step comes from ``state``
+        state : as :meth:`init` or an earlier call returned it
+
+        Returns
+        -------
+        state, {name: measurements of shape (n // every, replica, [rung])}, info
+        """
+        replicas = len(state.field)
+        if state.step + n > MAX_STEPS:
+            raise InputError(f"step {state.step + n} is beyond 2^32, where the random stream would repeat itself")
+        tally = np.zeros(replicas * self.rungs, np.int64)
+        fused = [o for o in observables if isinstance(o, SumObservable)]
+        whole = len(fused) == len(observables)
+        stretch = n if whole or n < every else every
+        series: dict[str, list[NDArray[np.float64]]] = {o.name: [] for o in observables}
+        done = 0
+        while done < n:
+            todo = min(stretch, n - done)
+            sums = self._steps(stream, state, todo, every, bool(fused), tally)
+            done += todo
+            for o in fused:
+                series[o.name].append(self._from_sums(o, sums))
+            if not whole and todo >= every:
+                for o in observables:
+                    if not isinstance(o, SumObservable):
+                        series[o.name].append(evaluate(o, self.targets, state.field)[None])
+        per_step = float(tally.sum()) / (max(n, 1) * len(tally) * self._attempts())
+        return state, {name: np.concatenate(parts) for name, parts in series.items() if parts}, {self.tally_name: per_step}
+
+    def measure(self, field: Field, observables: Sequence[Observable]) -> dict[str, NDArray[np.float64]]:
+        """Evaluate observables on a field as it is: name -> values of shape (replica, [rung])."""
+        values: dict[str, NDArray[np.float64]] = {}
+        sums: NDArray[np.int64] | None = None
+        for o in observables:
+            if isinstance(o, SumObservable):
+                if sums is None:
+                    count = len(field) * self.rungs
+                    sums = np.zeros((1, count, 2), np.int64)
+                    tally = np.zeros(count, np.int64)
+                    self._operations.measure(self._batch(Stream(0), 0, field, 1, 1, sums, tally))
+                values[o.name] = self._from_sums(o, sums)[0]
+            else:
+                values[o.name] = evaluate(o, self.targets, field)
+        return values
+
+    def _attempts(self) -> int:
+        """What one unit of the tally is divided by, for each step: by default the sites."""
+        return self.action.lattice.sites
+
+    def _steps(
+        self, stream: Stream, state: State, n: int, every: int, measure: bool, tally: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        sums = np.zeros((n // every if measure else 0, len(tally), 2), np.int64)
+        self._run(self._batch(stream.fold(self.name), state.step, state.field, n, every, sums, tally))
+        state.step += n
+        return sums
+
+    def _batch(
+        self,
+        stream: Stream,
+        step: int,
+        field: Field,
+        n: int,
+        every: int,
+        sums: NDArray[np.int64],
+        tally: NDArray[np.int64],
+    ) -> discrete.Batch:
+        sites = self.action.lattice.sites
+        return discrete.Batch(
+            geometry=self._geometry,
+            field=field.reshape(len(tally), sites),
+            rungs=self.rungs,
+            q=self.action.q if isinstance(self.action, Potts) else 0,
+            key=stream.key,
+            first_replica=stream.replica * self.rungs,
+            first_step=step,
+            steps=n,
+            every=every,
+            sums=sums,
+            tally=tally,
+            threads=self.threads if len(tally) * sites * n >= WORTH_A_THREAD else 1,
+        )
+
+    def _from_sums(self, observable: SumObservable, sums: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Evaluate the sums (measurements, batch, 2) of every rung by its own action."""
+        by_rung = sums.reshape(len(sums), -1, self.rungs, 2)
+        values = [observable.from_sums(a, by_rung[:, :, k, 0], by_rung[:, :, k, 1]) for k, a in enumerate(self.targets)]
+        return np.stack(values, axis=2) if self.ladder else values[0]

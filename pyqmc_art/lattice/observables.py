@@ -1,0 +1,173 @@
+"""Observables of discrete models: pure functions of a field, and where possible of its integer sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyqmc_art.errors import unknown
+from pyqmc_art.lattice.actions import Ising, Potts, equal_bonds
+from pyqmc_art.protocols import Field, Observable
+
+Discrete = Ising | Potts
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@runtime_checkable
+class SumObservable(Protocol):
+    """An observable that needs only the sums the compiled loops measure.
+
+    ``equal`` is the number of bonds whose ends agree; ``magnetization`` the sum of the spins (Ising) or the number of sites
+    of the commonest colour (Potts).
+    """
+
+    name: str
+
+    def __call__(self, action: Discrete, field: Field) -> Floats:
+        """Value for each replica."""
+        ...
+
+    def from_sums(self, action: Discrete, equal: Integers, magnetization: Integers) -> Floats:
+        """Value from the sums, any shape."""
+        ...
+
+
+def sums(action: Discrete, field: Field) -> tuple[Integers, Integers]:
+    """Return the sums of a field of shape (replica, *lattice.shape), by NumPy: the obvious version."""
+    flat = field.reshape(len(field), action.lattice.sites)
+    if isinstance(action, Ising):
+        return equal_bonds(action.lattice, field), flat.sum(axis=1, dtype=np.int64)
+    most = [np.bincount(colours, minlength=action.q).max() for colours in flat]
+    return equal_bonds(action.lattice, field), np.array(most, np.int64)
+
+
+class _FromSums:
+    """Evaluates a field through its sums."""
+
+    def __call__(self, action: Discrete, field: Field) -> Floats:
+        return self.from_sums(action, *sums(action, field))
+
+    def from_sums(self, action: Discrete, equal: Integers, magnetization: Integers) -> Floats:
+        raise TypeError("an observable of sums defines from_sums")
+
+
+@dataclass(frozen=True)
+class Energy(_FromSums):
+    """H per site, with J and h: H = -J sum s s' - h sum s (Ising), H = -J sum delta (Potts)."""
+
+    name: str = "energy"
+
+    def from_sums(self, action: Discrete, equal: Integers, magnetization: Integers) -> Floats:
+        """H / V."""
+        if isinstance(action, Ising):
+            return action.hamiltonian(2 * equal - action.lattice.bonds, magnetization) / action.lattice.sites
+        return -action.J * equal / action.lattice.sites
+
+
+@dataclass(frozen=True)
+class ActionDensity(_FromSums):
+    """S per site."""
+
+    name: str = "action"
+
+    def from_sums(self, action: Discrete, equal: Integers, magnetization: Integers) -> Floats:
+        """beta H / V."""
+        return action.beta * Energy().from_sums(action, equal, magnetization)
+
+
+@dataclass(frozen=True)
+class MagnetizationPower(_FromSums):
+    """A power of the magnetization m per site, or of its modulus.
+
+    Ising: m = sum_x s_x / V. Potts: m = (q max_a n_a / V - 1) / (q - 1).
+    """
+
+    name: str
+    power: int = 1
+    modulus: bool = False
+
+    def from_sums(self, action: Discrete, equal: Integers, magnetization: Integers) -> Floats:
+        """m^power."""
+        m = magnetization / action.lattice.sites
+        if isinstance(action, Potts):
+            m = (action.q * m - 1) / (action.q - 1)
+        return np.asarray(np.abs(m) if self.modulus else m**self.power, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class SmallestModes:
+    """|m(k_min)|^2: squared modulus of the magnetization's Fourier modes of smallest momentum, averaged over the axes.
+
+    m(k) = (1/V) sum_x s_x exp(i k x), k = 2 pi / L_mu along axis mu. For Potts, the squared moduli of the q indicator
+    fields are summed and normalized so that q = 2 agrees with Ising.
+    """
+
+    name: str = "kmin2"
+
+    def __call__(self, action: Discrete, field: Field) -> Floats:
+        """Value for each replica, shape (replica,)."""
+        if isinstance(action, Ising):
+            return self._modes(field.astype(np.float64))
+        total = sum(self._modes((field == a).astype(np.float64)) for a in range(action.q))
+        return np.asarray(2 * total, dtype=np.float64)
+
+    @staticmethod
+    def _modes(field: Floats) -> Floats:
+        axes = range(1, field.ndim)
+        value = np.zeros(len(field))
+        for axis in axes:
+            extent = field.shape[axis]
+            line = field.mean(axis=tuple(a for a in axes if a != axis))
+            phase = np.exp(2j * np.pi * np.arange(extent) / extent)
+            value += np.abs(line @ phase / extent) ** 2
+        return value / len(axes)
+
+
+OBSERVABLES: Final[dict[str, Observable]] = {
+    o.name: o
+    for o in (
+        Energy(),
+        ActionDensity(),
+        MagnetizationPower("magnetization"),
+        MagnetizationPower("abs_magnetization", modulus=True),
+        MagnetizationPower("magnetization2", power=2),
+        MagnetizationPower("magnetization4", power=4),
+        SmallestModes(),
+    )
+}
+
+
+def find(measure: Iterable[str | Observable]) -> tuple[Observable, ...]:
+    """Return the observables of a list of names (or of observables of your own).
+
+    Raises
+    ------
+    InputError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> [o.name for o in find(["energy", "kmin2"])]
+    ['energy', 'kmin2']
+    """
+    found: list[Observable] = []
+    for item in measure:
+        if isinstance(item, str):
+            if item not in OBSERVABLES:
+                raise unknown("observable", item, OBSERVABLES)
+            found.append(OBSERVABLES[item])
+        else:
+            found.append(item)
+    return tuple(found)
+
+
+def evaluate(observable: Observable, targets: tuple[Any, ...], field: Field) -> Floats:
+    """Value of an observable on a field of shape (replica, [rung,] *shape); each rung by its own action."""
+    if len(targets) == 1:
+        return observable(targets[0], field)
+    return np.stack([observable(action, field[:, k]) for k, action in enumerate(targets)], axis=1)

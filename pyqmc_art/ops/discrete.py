@@ -1,0 +1,174 @@
+"""Compiled loops of the discrete models: operation -> backend -> function.
+
+Each operation takes a :class:`Batch` and what is its own; every backend writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from types import FunctionType, ModuleType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyqmc_art.errors import InputError
+from pyqmc_art.ops import plain
+
+RULES: Final = {"ising": 0, "potts-metropolis": 1, "potts-heat-bath": 2}
+RANGES: Final = {"local": 0, "long-range": 1, "mixed": 2}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the loops need to know of a lattice."""
+
+    kind: str
+    shape: tuple[int, ...]
+    periodic: tuple[bool, ...]
+    coordination: int
+    neighbours: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Fields with the steps to do on them and the place where measurements go.
+
+    Attributes
+    ----------
+    field : shape (batch, sites), replica r and rung k at index r * rungs + k; changed in place
+    q : number of colours, 0 for Ising spins
+    key, first_replica, first_step : the random stream; first_replica counts replicas times rungs
+    steps, every : how many steps, and after which of them to measure
+    sums : int64, shape (steps // every, batch, 2): equal bonds and magnetization (Ising) or sites of the commonest
+        colour (Potts); an empty array measures nothing
+    tally : int64, shape (batch,): accepted changes, clusters or changed sites are added
+    """
+
+    geometry: Geometry
+    field: NDArray[Any]
+    rungs: int
+    q: int
+    key: int
+    first_replica: int
+    first_step: int
+    steps: int
+    every: int
+    sums: NDArray[np.int64]
+    tally: NDArray[np.int64]
+    threads: int
+
+
+Operation = Callable[..., None]
+
+
+def _core_batch(core: ModuleType, batch: Batch) -> Any:
+    geometry = batch.geometry
+    return core.Batch(
+        core.Lattice(geometry.kind, list(geometry.shape), list(geometry.periodic)),
+        batch.field,
+        rungs=batch.rungs,
+        q=batch.q,
+        key=batch.key,
+        first_replica=batch.first_replica,
+        first_step=batch.first_step,
+        steps=batch.steps,
+        every=batch.every,
+        sums=batch.sums,
+        tally=batch.tally,
+        threads=batch.threads,
+    )
+
+
+def _plain_arguments(batch: Batch) -> tuple[Any, ...]:
+    return (
+        batch.field,
+        batch.geometry.neighbours,
+        batch.rungs,
+        batch.q,
+        np.uint64(batch.key),
+        batch.first_replica,
+        batch.first_step,
+        batch.steps,
+        batch.every,
+        batch.sums,
+        batch.tally,
+    )
+
+
+class _Compiled:
+    """The operations by the compiled module."""
+
+    def __init__(self) -> None:
+        self._core = importlib.import_module("pyqmc_art._core")
+
+    def local_steps(self, batch: Batch, rule: str, table: NDArray[np.uint64], colour: NDArray[np.int8]) -> None:
+        self._core.local_steps(_core_batch(self._core, batch), RULES[rule], table)
+
+    def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
+        self._core.swendsen_wang_steps(_core_batch(self._core, batch), batch.geometry.neighbours, *bonds)
+
+    def wolff_steps(self, batch: Batch, *bonds: Any) -> None:
+        self._core.wolff_steps(_core_batch(self._core, batch), batch.geometry.neighbours, *bonds)
+
+    def exchange_steps(self, batch: Batch, table: NDArray[np.uint64], reach: str) -> None:
+        self._core.exchange_steps(_core_batch(self._core, batch), batch.geometry.neighbours, table, RANGES[reach])
+
+    def measure(self, batch: Batch) -> None:
+        self._core.measure(_core_batch(self._core, batch))
+
+
+class _Plain:
+    """The operations by the loops of :mod:`pyqmc_art.ops.plain`, as they are or through Numba."""
+
+    def __init__(self, loops: Any) -> None:
+        self._loops = loops
+
+    def local_steps(self, batch: Batch, rule: str, table: NDArray[np.uint64], colour: NDArray[np.int8]) -> None:
+        colours = int(colour.max()) + 1
+        z = batch.geometry.coordination
+        self._loops.local_steps(*_plain_arguments(batch), colour, colours, z, RULES[rule], table)
+
+    def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
+        self._loops.swendsen_wang_steps(*_plain_arguments(batch), *bonds)
+
+    def wolff_steps(self, batch: Batch, *bonds: Any) -> None:
+        self._loops.wolff_steps(*_plain_arguments(batch), *bonds)
+
+    def exchange_steps(self, batch: Batch, table: NDArray[np.uint64], reach: str) -> None:
+        self._loops.exchange_steps(*_plain_arguments(batch), batch.geometry.coordination, table, RANGES[reach])
+
+    def measure(self, batch: Batch) -> None:
+        self._loops.measure_fields(batch.field, batch.geometry.neighbours, batch.q, batch.sums)
+
+
+def _jitted() -> Any:
+    """Return the plain loops under njit: each function is rebuilt over a namespace whose functions are jitted too."""
+    numba = importlib.import_module("numba")
+    namespace = dict(vars(plain))
+    for name, function in vars(plain).items():
+        if isinstance(function, FunctionType) and function.__module__ == plain.__name__:
+            copy = FunctionType(function.__code__, namespace, name, function.__defaults__, function.__closure__)
+            namespace[name] = numba.njit(cache=True, nogil=True)(copy)
+    return type("JittedLoops", (), {name: staticmethod(value) for name, value in namespace.items() if callable(value)})
+
+
+@cache
+def operations(backend: str) -> Any:
+    """Return the operations of a backend: local_steps, swendsen_wang_steps, wolff_steps, exchange_steps, measure.
+
+    Raises
+    ------
+    InputError
+        If the backend has no operations for discrete models.
+    """
+    if backend == "cpp":
+        return _Compiled()
+    if backend == "numba":
+        return _Plain(_jitted())
+    if backend == "python":
+        return _Plain(plain)
+    raise InputError(f"the backend {backend!r} has no kernels for discrete models; use cpp, numba or python")

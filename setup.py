@@ -1,0 +1,139 @@
+"""The compiled parts and nothing else; everything a person reads about the package stands in pyproject.toml.
+
+Switches, all environment variables:
+
+``PYQMC_REQUIRE_NATIVE=1``  a compiled part that cannot be built is an error; else one warning line, and Numba serves
+``PYQMC_WERROR=1``          compiler warnings are errors (development and continuous integration)
+``PYQMC_BUILD_JOBS=N``      how many files are compiled at a time (default: every usable core)
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import pybind11
+from Cython.Build import cythonize
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.errors import BaseError, CCompilerError
+
+ROOT = Path(__file__).parent
+HEADERS = sorted(p.relative_to(ROOT) for p in (ROOT / "csrc").rglob("*") if p.suffix in {".hpp", ".inl"})
+REQUIRE_NATIVE = os.environ.get("PYQMC_REQUIRE_NATIVE") == "1"
+WARNINGS = ["-Wall", "-Wextra", *(["-Werror"] if os.environ.get("PYQMC_WERROR") == "1" else [])]
+X86 = platform.machine().lower() in {"x86_64", "amd64"}
+
+# No -march=native and no fast-math: what is built here runs on every machine of the architecture, and a*b+c is
+# rounded twice everywhere, so that every instruction set computes the same bytes.
+COMMON = ["-O3", "-ffp-contract=off", "-pthread"]
+AVX2 = ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mpopcnt"]
+AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
+# The end of a file's stem says which instruction set it is compiled for; run-time dispatch chooses among them.
+ISA_FLAGS = {"_avx2": AVX2, "_avx512": AVX512}
+
+
+def isa_flags(source: str) -> list[str]:
+    """Return the instruction-set flags of one translation unit, from the suffix of its stem."""
+    return next((flags for suffix, flags in ISA_FLAGS.items() if Path(source).stem.endswith(suffix)), [])
+
+
+def is_stale(object_file: str, source: str) -> bool:
+    """Tell whether an object file is older than its source, any header or this file."""
+    built = Path(object_file)
+    inputs = [Path(source), Path(__file__), *(ROOT / header for header in HEADERS)]
+    return not built.exists() or built.stat().st_mtime < max(path.stat().st_mtime for path in inputs)
+
+
+class BuildCompiled(build_ext):
+    """Compile each file for its instruction set, and let the installation live on without a compiler."""
+
+    def finalize_options(self) -> None:
+        """Keep object files where the next build finds them; an editable build would throw them away."""
+        super().finalize_options()
+        self.build_temp = f"build/objects-{sys.implementation.cache_tag}-pybind11-{pybind11.__version__}"
+
+    def build_extensions(self) -> None:
+        """Add the flags of the instruction set to every call of the compiler."""
+        compile_one = self.compiler._compile
+
+        def compile_for_isa(obj, src, ext, cc_args, extra_postargs, pp_opts):  # type: ignore[no-untyped-def]
+            compile_one(obj, src, ext, cc_args, [*extra_postargs, *isa_flags(src)], pp_opts)
+
+        self.compiler._compile = compile_for_isa
+        self.failed: dict[str, Exception] = {}
+        super().build_extensions()
+        if self.failed:
+            print(
+                f"WARNING: {' and '.join(self.failed)} not built ({next(iter(self.failed.values()))}); the Numba backend "
+                "serves instead. Install a C++17 compiler and reinstall for the fast one.",
+                file=sys.stderr,
+            )
+
+    def build_extension(self, ext: Extension) -> None:
+        """Build one extension; unless compiled parts are required, a failure is only noted."""
+        try:
+            super().build_extension(ext)
+        except (CCompilerError, BaseError) as error:
+            if REQUIRE_NATIVE:
+                raise
+            self.failed[ext.name] = error
+
+
+class BuildPython(build_py):
+    """Ship the C++ headers inside the package, in the layout of ``csrc``."""
+
+    def run(self) -> None:
+        """Copy the Python files, then the headers; an editable installation reads ``csrc`` itself."""
+        super().run()
+        if not self.editable_mode:
+            for header, target in self.shipped_headers().items():
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / header, target)
+
+    def shipped_headers(self) -> dict[str, str]:
+        """Map each header to its place under ``pyqmc_art/include`` of the build."""
+        include = Path(self.build_lib) / "pyqmc_art" / "include"
+        return {str(header): str(include / header.relative_to("csrc")) for header in HEADERS}
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """List what was written, the headers included."""
+        headers = [] if self.editable_mode else list(self.shipped_headers().values())
+        return [*super().get_outputs(include_bytecode), *headers]
+
+
+def find_sources(*folders: str) -> list[str]:
+    """Return the translation units in folders of ``csrc``; other machines than x86-64 get the portable ones."""
+    found = [path for folder in folders for path in (ROOT / "csrc" / folder).glob("*.cpp")]
+    return sorted(str(path.relative_to(ROOT)) for path in found if X86 or not isa_flags(path.name))
+
+
+def list_extensions() -> list[Extension]:
+    """Return the compiled module and, once its source is there, the Cython C API."""
+    options = {
+        "include_dirs": ["csrc"],
+        "depends": [str(header) for header in HEADERS],
+        "define_macros": [] if X86 else [("PYQMC_BASELINE_ONLY", "1")],
+        "extra_link_args": ["-pthread"],
+        "optional": not REQUIRE_NATIVE,
+    }
+    core = Pybind11Extension("pyqmc_art._core", find_sources("", "bind", "core", "kernels"), cxx_std=17, **options)
+    core.extra_compile_args += [*COMMON, *WARNINGS]
+    if not (ROOT / "pyqmc_art" / "capi.pyx").exists():
+        return [core]
+    # The same kernels once more, for callers without Python; the object files are those of _core, which is built first.
+    # What Cython writes is not ours to keep free of warnings.
+    sources = ["pyqmc_art/capi.pyx", *find_sources("core", "kernels")]
+    flags = ["-fvisibility=hidden", "-g0", "-std=c++17", *COMMON]
+    capi = Extension("pyqmc_art.capi", sources, language="c++", extra_compile_args=flags, **options)
+    return [core, *cythonize([capi], build_dir="build/cython", language_level=3, quiet=True)]
+
+
+cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+ParallelCompile("PYQMC_BUILD_JOBS", default=cores, needs_recompile=is_stale).install()
+setup(ext_modules=list_extensions(), cmdclass={"build_ext": BuildCompiled, "build_py": BuildPython})

@@ -14,6 +14,7 @@ import platform
 import shutil
 import sys
 from pathlib import Path
+from textwrap import shorten
 
 import pybind11
 from Cython.Build import cythonize
@@ -69,11 +70,9 @@ class BuildCompiled(build_ext):
         self.failed: dict[str, Exception] = {}
         super().build_extensions()
         if self.failed:
-            print(
-                f"WARNING: {' and '.join(self.failed)} not built ({next(iter(self.failed.values()))}); the Numba backend "
-                "serves instead. Install a C++17 compiler and reinstall for the fast one.",
-                file=sys.stderr,
-            )
+            names, reason = " and ".join(self.failed), shorten(str(next(iter(self.failed.values()))), 120)
+            remedy = "the Numba backend serves instead; for the fast one install a C++17 compiler and reinstall"
+            print(f"WARNING: {names} not built ({reason}): {remedy}", file=sys.stderr)
 
     def build_extension(self, ext: Extension) -> None:
         """Build one extension; unless compiled parts are required, a failure is only noted."""

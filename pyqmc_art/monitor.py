@@ -101,6 +101,8 @@ class Bar:
     def _open(self, label: str, total: int, done: int) -> None:
         from tqdm import tqdm
 
+        # Some containers' terminals say that they are 0 wide and 0 high; tqdm would then show nothing at all.
+        sized = _knows_size(self.stream)
         try:
             self._bar = tqdm(
                 total=total if total > 0 else None,
@@ -110,8 +112,9 @@ class Bar:
                 leave=False,
                 mininterval=self.interval,
                 miniters=0,
-                ncols=None if _knows_width(self.stream) else shutil.get_terminal_size().columns,
-                dynamic_ncols=_knows_width(self.stream),
+                ncols=None if sized else shutil.get_terminal_size().columns,
+                nrows=None if sized else shutil.get_terminal_size().lines,
+                dynamic_ncols=sized,
                 unit_scale=total >= 10_000,
                 smoothing=0.1,
             )
@@ -156,10 +159,9 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
-def _knows_width(stream: TextIO) -> bool:
-    """Whether the terminal says how wide it is; in some containers it says 0, and nothing would be shown."""
+def _knows_size(stream: TextIO) -> bool:
     try:
-        return os.get_terminal_size(stream.fileno()).columns > 0
+        return min(os.get_terminal_size(stream.fileno())) > 0
     except _BROKEN:
         return False
 

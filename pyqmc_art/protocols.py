@@ -124,8 +124,15 @@ class Monitor(Protocol):
 class Measured(Protocol):
     """A number with its standard error (an ``Estimate`` is one)."""
 
-    value: float
-    error: float
+    @property
+    def value(self) -> float:
+        """The number."""
+        ...
+
+    @property
+    def error(self) -> float:
+        """Its standard error."""
+        ...
 
 
 Cell: TypeAlias = str | int | float | Measured | None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
+import struct
 
 import pytest
 
@@ -84,6 +87,30 @@ def test_resume_does_not_count_what_was_there(monkeypatch: pytest.MonkeyPatch) -
     bar.advance(10)
     assert "90/100 [00:10<00:10" in terminal.getvalue()
     bar.finish()
+
+
+@pytest.mark.parametrize("size", [(0, 0), (24, 100)])
+def test_a_real_terminal(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also as standard error, and where the terminal does not know its size."""
+    fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
+    with os.fdopen(slave, "w") as stream:
+        monkeypatch.setattr("sys.stderr", stream)
+        chosen = choose_monitor()
+        assert isinstance(chosen, Bar)
+        run(chosen)
+    shown = read_all(master)
+    assert "metropolis" in shown and "40/100" in shown and shown.endswith("\r")
+
+
+def read_all(master: int) -> str:
+    """Everything written to a terminal whose other end is closed (reading on raises EIO)."""
+    pieces = []
+    with os.fdopen(master, "rb", buffering=0) as source, contextlib.suppress(OSError):
+        while piece := source.read(4096):
+            pieces.append(piece)
+    return b"".join(pieces).decode()
 
 
 def test_the_line_is_clean_afterwards() -> None:

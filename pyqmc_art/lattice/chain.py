@@ -16,17 +16,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqmc_art.errors import InputError, Interrupted, NumericalError
+from pyqmc_art.errors import InputError, Interrupted
 from pyqmc_art.lattice import actions
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.kernels import compose
 from pyqmc_art.lattice.observables import find
 from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Field, Info, Monitor, Observable, Series, State
-from pyqmc_art.rng import STREAM_VERSION, Stream
+from pyqmc_art.rng import Stream
 from pyqmc_art.store.checkpoint import Checkpoint
-from pyqmc_art.store.ensemble import Ensemble, EnsembleWriter, open_ensemble
+from pyqmc_art.store.configuration import check_stream_version
+from pyqmc_art.store.ensemble import Ensemble, open_ensemble
 from pyqmc_art.store.provenance import collect
+from pyqmc_art.store.writer import EnsembleWriter, check_finite, check_output
 
 BLOCK_SECONDS: Final = 0.1
 MAX_BLOCK_SECONDS: Final = 20.0
@@ -213,7 +215,7 @@ def sample(
     }
     kernel = kernel.using(threads) if threads is not None else kernel
     state = kernel.init(kernel.start(stream.fold("start"), replicas, start))
-    target = Path(out) if out is not None else None
+    target = check_output(out, force) if out is not None else None
     run = _Run(kernel, stream, state, observables, configuration)
     return run.to_file(target, force, monitor or Silent()) if target else run.in_memory(monitor or Silent())
 
@@ -243,15 +245,22 @@ def resume(
     path = Path(path)
     stored = open_ensemble(path)
     configuration = dict(stored.configuration)
-    _check_stream_version(path, stored.attributes.get("stream_version"))
+    check_stream_version(path, stored.attributes)
     total = int(configuration["steps"]) if steps is None else steps
     _check_counts({"steps": total})
     configuration["steps"] = total
+    if total < stored.measurements * int(configuration["every"]):
+        raise InputError(
+            f"{path} already holds {stored.measurements} measurements, one every {configuration['every']} steps, more than "
+            f"{total} steps give; ask for a larger total"
+        )
     kernel = kernel or rebuild_kernel(configuration, backend=backend, threads=threads)
     observables = find(configuration["measure"])
     stream = Stream.from_seed(int(configuration["seed"]))
-    writer, checkpoint = EnsembleWriter.resume(path, configuration=configuration)
-    state = State(checkpoint.arrays.pop("field"), checkpoint.step, dict(checkpoint.arrays))
+    stored.close()
+    origin = {**collect(), "backend": kernel.backend}
+    writer, checkpoint = EnsembleWriter.resume(path, configuration=configuration, provenance=origin)
+    state = State(checkpoint.arrays["field"], checkpoint.step, _without_field(checkpoint.arrays))
     run = _Run(kernel, stream, state, observables, configuration, checkpoint)
     return run.continue_file(path, writer, monitor or Silent())
 
@@ -289,7 +298,7 @@ class _Run:
 
     def provenance(self) -> dict[str, Any]:
         """What the file says about its origin beside the configuration."""
-        return {**collect(), "backend": getattr(self.kernel, "backend", ""), "seed": self.configuration["seed"]}
+        return {**collect(), "backend": self.kernel.backend, "seed": self.configuration["seed"]}
 
     def blocks(self, monitor: Monitor, pace: Pace | None = None) -> Iterator[Block]:
         """Iterate the chain, count, and tell the monitor."""
@@ -320,10 +329,7 @@ class _Run:
         if block.step <= 0:
             return
         for name, values in block.series.items():
-            bad = ~np.isfinite(values)
-            if bad.any():
-                first = self.measurements + int(np.argwhere(bad)[0, 0])
-                raise NumericalError(f"{name} is not finite in measurement {first}; the run stops before storing it")
+            check_finite(name, values, self.measurements)
         self.measurements += len(next(iter(block.series.values()), ()))
         self.saved += 0 if block.fields is None else len(block.fields)
         self.facts["seconds"] += block.seconds
@@ -351,11 +357,10 @@ class _Run:
                 fields.append(block.fields)
         return Ensemble.in_memory(
             configuration=self.configuration,
-            attributes=self.provenance(),
+            attributes={**self.provenance(), **self.facts},
             series={name: np.concatenate(parts) for name, parts in series.items()},
             fields=np.concatenate(fields) if fields else None,
             seconds=self.facts["seconds"],
-            facts=self.facts,
         )
 
     def to_file(self, path: Path, force: bool, monitor: Monitor) -> Ensemble:
@@ -427,12 +432,8 @@ def _check_counts(counts: Mapping[str, Any]) -> None:
         )
 
 
-def _check_stream_version(path: Path, version: Any) -> None:
-    if version is None or int(version) != STREAM_VERSION:
-        raise InputError(
-            f"{path} was sampled with stream version {version}, this program has {STREAM_VERSION}: kernels use their random "
-            "numbers differently, so carrying on would not give what one long run gives; start a new file"
-        )
+def _without_field(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name: array for name, array in arrays.items() if name != "field"}
 
 
 def _boundary(boundary: Any) -> str | tuple[str, ...]:

@@ -92,7 +92,7 @@ def legends(figure: Figure) -> tuple[tuple[Key, ...], tuple[tuple[Key, ...], ...
     return (*common, *states), ((),) * len(each)
 
 
-def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 160, theme: str = "light") -> Path:
+def draw_file(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 160, theme: str = "light") -> Path:
     """Write a figure to a file whose suffix decides the format: .png, .svg or .pdf.
 
     Raises

@@ -197,7 +197,8 @@ def autocorrelation_function(
     _check_options(every, s)
     if np.ptp(data) == 0.0:
         raise InputError("the series does not vary, so that it has no autocorrelation function; measure something else")
-    gamma = autocovariance(data - data.mean())
+    deviations = data - data.mean()
+    gamma = autocovariance(deviations / np.abs(deviations).max())
     window, _ = _window(gamma, data.size, s)
     gamma += _summed(gamma, window) / data.size  # eq. (49)
     rho = gamma / gamma[0]
@@ -322,7 +323,9 @@ def _analyse(
     """Error and autocorrelation time from the deviations (measurements, replicas) from the overall mean."""
     n, replicas = deviations.size, deviations.shape[1]
     warnings = list(notes)
-    gamma = autocovariance(deviations)
+    scale = float(np.abs(deviations).max())  # squares of very small or large numbers would leave the range
+    gamma = autocovariance(deviations / scale)
+    per_replica = per_replica / scale
     window, closed = _window(gamma, n, s)
     if not closed:
         warnings.append(f"the autocorrelation did not die out within {window} measurements: run longer")
@@ -336,7 +339,7 @@ def _analyse(
         warnings.append(
             f"{n} measurements are {n / tau:.0f} autocorrelation times, fewer than {LENGTH_IN_TAU}: run longer"
         )
-    error = math.sqrt(variance / n)
+    error = scale * math.sqrt(variance / n)
     q = None
     if replicas > 1:
         q = chi_square_probability(len(deviations) * float(per_replica @ per_replica) / variance, replicas - 1)

@@ -107,7 +107,9 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
             header, arrays = _read(file, path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise StoreError(f"the kernel state {path} cannot be read ({reason}); without it the run cannot go on") from error
+        raise StoreError(
+            f"the kernel state {path} cannot be read ({reason}); without it the run cannot go on"
+        ) from error
     try:
         checkpoint = Checkpoint(
             int(header["step"]), arrays, int(header["measurements"]), int(header["saved"]), dict(header["facts"])
@@ -144,7 +146,8 @@ def _describe(checkpoint: Checkpoint, run: str) -> tuple[bytes, list[NDArray[Any
 
 def _write(file: BinaryIO, header: bytes, arrays: list[NDArray[Any]]) -> None:
     digest = hashlib.blake2b(digest_size=_DIGEST_SIZE)
-    for part in (_MAGIC, _LENGTH.pack(len(header)), header, *(_as_bytes(array) for array in arrays)):
+    parts: list[bytes | memoryview] = [_MAGIC, _LENGTH.pack(len(header)), header, *map(_as_bytes, arrays)]
+    for part in parts:
         digest.update(part)
         file.write(part)
     file.write(digest.digest())
@@ -191,7 +194,7 @@ def _filled(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> Iterator[memo
 
 
 def _as_bytes(array: NDArray[Any]) -> memoryview:
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _damaged(path: Path, why: str) -> StoreError:

@@ -58,7 +58,9 @@ class Layout:
 
     def datasets(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """Dataset -> shape and dtype of one row."""
-        rows = {_SERIES + name: (tuple(shape), np.dtype(np.float64)) for name, shape in self.series.items()}
+        rows: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
+            _SERIES + name: (tuple(shape), np.dtype(np.float64)) for name, shape in self.series.items()
+        }
         if self.fields is not None:
             rows[FIELDS] = tuple(self.fields[0]), np.dtype(self.fields[1])
         return rows
@@ -98,7 +100,7 @@ class SwmrFile:
 
     @classmethod
     def create(cls, path: Path, layout: Layout, attributes: Mapping[str, Any]) -> SwmrFile:
-        """Create a file with all its datasets and attributes and start SWMR; OSError or RuntimeError if the disk refuses."""
+        """Create a file with all its datasets and attributes and start SWMR; one of HDF5_ERRORS if the disk refuses."""
         # No locks of HDF5: a writer never opens a file that another one has (see lock.py).
         opened = cls(h5py.File(path, "w", libver="latest", locking=False))
         try:
@@ -159,10 +161,10 @@ class SwmrFile:
         try:
             if self.file:
                 self.flush()
+            self.file.close()
         except HDF5_ERRORS:
             self.abandon()
             raise
-        self.file.close()
 
     def abandon(self) -> None:
         """Let go of a file whose disk has failed, leaving the file as it is.

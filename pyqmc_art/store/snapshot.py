@@ -107,6 +107,9 @@ def hash_lookup3(data: bytes) -> int:
     >>> hex(hash_lookup3(b"Four score and seven years ago"))
     '0x17770551'
     """
+    a: int
+    b: int
+    c: int
     a = b = c = (0xDEADBEEF + len(data)) & _MASK
     padded = data + bytes(-len(data) % 12)
     words = struct.unpack(f"<{len(padded) // 4}I", padded)

@@ -13,7 +13,7 @@ import pytest
 
 from pyqmc_art.errors import InputError, StoreError
 from pyqmc_art.protocols import Curve, Figure, Panel, Picture
-from pyqmc_art.report.figures import draw, draw_part, legends, save
+from pyqmc_art.report.figures import draw, draw_file, draw_part, legends
 from pyqmc_art.report.palette import DARK, LIGHT, SERIES, STATES, assign, identity, paint
 from pyqmc_art.report.panels import log_ticks, tick_label
 from pyqmc_art.report.svg import swatch
@@ -58,7 +58,7 @@ def test_roles_have_distinct_colours() -> None:
 def test_same_data_same_bytes(figure: Figure, tmp_path: Path) -> None:
     assert draw(figure) == draw(figure)
     for suffix in ("png", "svg", "pdf"):
-        first, second = (save(figure, tmp_path / f"{k}.{suffix}").read_bytes() for k in "ab")
+        first, second = (draw_file(figure, tmp_path / f"{k}.{suffix}").read_bytes() for k in "ab")
         assert first == second
     assert "date" not in draw(figure).lower()
 
@@ -208,15 +208,15 @@ def test_ticks_are_sane() -> None:
 
 
 def test_files(figure: Figure, tmp_path: Path) -> None:
-    assert save(figure, tmp_path / "deep" / "a.png", dpi=50).read_bytes().startswith(b"\x89PNG")
-    assert save(figure, tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
-    assert save(figure, tmp_path / "A.SVG").read_text(encoding="utf-8").startswith("<svg")
+    assert draw_file(figure, tmp_path / "deep" / "a.png", dpi=50).read_bytes().startswith(b"\x89PNG")
+    assert draw_file(figure, tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert draw_file(figure, tmp_path / "A.SVG").read_text(encoding="utf-8").startswith("<svg")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["A.SVG", "a.pdf", "deep"]
     with pytest.raises(InputError, match=r"\.png, \.svg, \.pdf"):
-        save(figure, tmp_path / "a.jpeg2")
+        draw_file(figure, tmp_path / "a.jpeg2")
     (tmp_path / "plain").write_text("kept")
     with pytest.raises(StoreError, match="cannot write"):
-        save(figure, tmp_path / "plain" / "a.png")
+        draw_file(figure, tmp_path / "plain" / "a.png")
     assert (tmp_path / "plain").read_text() == "kept"
 
 

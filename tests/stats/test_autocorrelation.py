@@ -183,6 +183,14 @@ def test_lags_of_the_autocorrelation_function_are_steps(experiments: np.ndarray)
     assert len(autocorrelation_function(experiments[..., 0]).lag) == 3 * gamma_method(experiments[..., 0]).window + 1
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_units_do_not_matter(experiments: np.ndarray, scale: float) -> None:
+    plain, scaled = gamma_method(experiments[..., 0]), gamma_method(scale * experiments[..., 0])
+    assert scaled.error == pytest.approx(scale * plain.error)
+    for name in ("tau_int", "tau_int_error", "ess", "window", "replica_q"):
+        assert getattr(scaled, name) == pytest.approx(getattr(plain, name))
+
+
 def test_constant_series() -> None:
     estimate = gamma_method(np.full((10, 2), 0.1))
     assert (estimate.value, estimate.error, estimate.tau_int, estimate.ess, estimate.n) == (0.1, 0.0, None, None, 20)

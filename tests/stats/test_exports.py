@@ -123,7 +123,7 @@ def test_real_correlators_against_pyerrors(pyerrors: ModuleType, correlators: np
         theirs = to_pyerrors(correlators[..., t], "Ds")
         theirs.gamma_method(S=1.5)
         assert ours.value == pytest.approx(theirs.value, rel=1e-12)
-        # Anticorrelated slices are summed further by us and never below 1/2 by pyerrors: the error's own error covers it.
+        # Anticorrelated slices are summed further by us, and never below 1/2 by pyerrors: four errors of the error.
         same = ours.window == theirs.e_windowsize["Ds"] and ours.tau_int > 0.5
         assert ours.error == pytest.approx(theirs.dvalue, rel=1e-10 if same else 4 * ours.error_error / ours.error)
 

@@ -66,6 +66,11 @@ class Composition(StepwiseKernel):
         self.name = "+".join(kernel.name if count == 1 else f"{count}*{kernel.name}" for count, kernel in self.parts)
 
     @property
+    def backend(self) -> str:
+        """The backend of the compiled parts."""
+        return self.parts[0][1].backend
+
+    @property
     def rungs(self) -> int:
         """Number of copies in the target."""
         return self.parts[0][1].rungs

@@ -24,6 +24,9 @@ class DiscreteKernel(Protocol):
     ensemble: str
 
     @property
+    def backend(self) -> str: ...
+
+    @property
     def rungs(self) -> int: ...
 
     def init(self, field: Field) -> State: ...

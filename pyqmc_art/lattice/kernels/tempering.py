@@ -73,6 +73,11 @@ class Tempering(StepwiseKernel):
         self._smallest = -64 * math.log(2)
 
     @property
+    def backend(self) -> str:
+        """The backend of the compiled parts."""
+        return self.inner.backend
+
+    @property
     def rungs(self) -> int:
         """Number of copies in the target."""
         return len(self.ladder)

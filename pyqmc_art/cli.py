@@ -63,7 +63,11 @@ def sample(
         known = ["action", *(f.name for f in dataclasses.fields(SampleOptions))]
         in_file = options.read_configuration(config, known)
         named = in_file.pop("action", None)
-        chosen = {**options.given(options.parse(SampleOptions, in_file)), **({"action": named} if named else {}), **chosen}
+        chosen = {
+            **options.given(options.parse(SampleOptions, in_file)),
+            **({"action": named} if named else {}),
+            **chosen,
+        }
     if "resume" in chosen:
         _resume(chosen, print_config)
     else:
@@ -76,7 +80,11 @@ def _sample(chosen: dict[str, Any], print_config: bool) -> None:
     from pyqmc_art.monitor import choose_monitor
 
     full = {**DEFAULT_SAMPLE, **chosen}
-    for key, example in (("action", "pyqmc-art sample ising"), ("shape", "--shape 64 64"), ("kernel", "--kernel metropolis")):
+    for key, example in (
+        ("action", "pyqmc-art sample ising"),
+        ("shape", "--shape 64 64"),
+        ("kernel", "--kernel metropolis"),
+    ):
         if key not in full:
             known = f" ({', '.join(ACTIONS)})" if key == "action" else ""
             raise InputError(f"no {key} was given{known}; for instance {example}")
@@ -90,7 +98,9 @@ def _sample(chosen: dict[str, Any], print_config: bool) -> None:
         return
     if "steps" not in full:
         raise InputError("no steps was given; for instance --steps 10000")
-    run = {key: full.pop(key, None) for key in ("steps", "warmup", "every", "save_every", "replicas", "seed", "measure")}
+    run = {
+        key: full.pop(key, None) for key in ("steps", "warmup", "every", "save_every", "replicas", "seed", "measure")
+    }
     where = {key: full.pop(key, None) for key in ("out", "force", "start")}
     backend, threads = full.pop("backend", None), full.pop("threads", None)
     kernel = chain.rebuild_kernel(full, backend=backend, threads=threads)
@@ -147,17 +157,20 @@ def analyze(run: Path, *, json_: Annotated[bool, Parameter(name="--json")] = Fal
 
     ensemble = open_ensemble(run)
     if plot is not None:
-        from pyqmc_art.report.figures import save
+        from pyqmc_art.report.figures import draw_file
         from pyqmc_art.report.run import describe_run
 
-        save(describe_run(ensemble), plot)
+        draw_file(describe_run(ensemble), plot)
         print(f"wrote {plot}", file=sys.stderr)
     print(json.dumps(ensemble.to_json(), indent=2) if json_ else ensemble.summary())
 
 
 @app.command
 def verify(
-    *, all_: Annotated[bool, Parameter(name="--all")] = False, seed: int = 0, json_: Annotated[bool, Parameter(name="--json")] = False
+    *,
+    all_: Annotated[bool, Parameter(name="--all")] = False,
+    seed: int = 0,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
     """Check every kernel on this machine against exact targets; exit status 1 if one fails.
 
@@ -263,7 +276,7 @@ def info(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0 done, 2 bad input, 3 interrupted and resumable, 1 anything else."""
+    """Run the command line; exit status 0 done, 2 bad input, 3 interrupted and resumable, 1 anything else."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
@@ -278,12 +291,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError:
-        return _fail("not enough memory for this; use a smaller lattice, fewer replicas, or --every for fewer measurements", 1)
+        return _fail(
+            "not enough memory for this; use a smaller lattice, fewer replicas, or --every for fewer measurements", 1
+        )
     return status if isinstance(status, int) else 0
 
 
 def _fail(message: str, status: int) -> int:
     print(f"pyqmc-art: {message}", file=sys.stderr)
     return status
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -124,7 +124,7 @@ def read_configuration(path: Path, known: Sequence[str]) -> dict[str, Any]:
     InputError
         If the file cannot be read, is not flat, or holds an unknown key (the nearest one is named).
     """
-    readers = {".toml": tomllib.loads, ".json": json.loads, ".yaml": yaml.safe_load, ".yml": yaml.safe_load}
+    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads, ".yaml": yaml.safe_load, ".yml": yaml.safe_load}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"configuration {path} ends in {path.suffix!r}; expected .toml, .yaml, .yml or .json")
@@ -141,7 +141,8 @@ def read_configuration(path: Path, known: Sequence[str]) -> dict[str, Any]:
         name = str(key).replace("-", "_")
         if name not in known:
             raise unknown("configuration key", str(key), [k.replace("_", "-") for k in known])
-        if isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(v, (list, Mapping)) for v in value)):
+        parts = value if isinstance(value, list) else [value]
+        if any(isinstance(part, (list, Mapping)) for part in parts):
             raise InputError(f"configuration key {key!r} holds {value!r}; expected a number, a text or a flat list")
         if value is not None:
             settings[name] = value
@@ -177,11 +178,13 @@ def parse(kind: type[_Options], settings: Mapping[str, Any]) -> _Options:
     app = cyclopts.App(default_parameter=Parameter(negative=()), help_flags=(), version_flags=())
     built: list[_Options] = []
 
-    @app.default
-    def take(*, options: Annotated[kind, Parameter(name="*")] = kind()) -> None:  # type: ignore[valid-type]
+    def take(*, options: _Options) -> None:
         built.append(options)
 
+    # The annotation is made here because the dataclass is known only here.
     take.__annotations__["options"] = Annotated[kind, Parameter(name="*")]
+    take.__kwdefaults__ = {"options": kind()}
+    app.default(take)
     try:
         app(as_tokens(settings), exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:

@@ -53,7 +53,10 @@ class Action(Protocol):
 class Observable(Protocol):
     """A pure function of a field."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name in series and files."""
+        ...
 
     def __call__(self, action: Any, field: Field) -> NDArray[np.float64]:
         """One number (or array) for each replica, shape ``(replica, ...)``."""
@@ -80,10 +83,17 @@ Info: TypeAlias = dict[str, float]
 class Kernel(Protocol):
     """A Markov kernel that leaves ``exp(-S)`` of its action invariant."""
 
-    name: str
     action: Any
-    rungs: int
-    """Number of copies in the target (1, or the rungs of a tempering ladder)."""
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+        ...
+
+    @property
+    def rungs(self) -> int:
+        """Number of copies in the target: 1, or the rungs of a tempering ladder."""
+        ...
 
     def init(self, field: Field) -> State:
         """Take over a field (copied) as the state before the first step."""

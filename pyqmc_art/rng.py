@@ -26,7 +26,17 @@ from pyqmc_art.errors import InputError
 STREAM_VERSION: Final = 1
 """Raised whenever a kernel changes its use of random numbers; files of another version refuse to resume."""
 
-PURPOSES: Final = {"site": 0, "bond": 1, "flip": 2, "seed": 3, "exchange": 4, "swap": 5, "start": 6, "fold": 7, "user": 8}
+PURPOSES: Final = {
+    "site": 0,
+    "bond": 1,
+    "flip": 2,
+    "seed": 3,
+    "exchange": 4,
+    "swap": 5,
+    "start": 6,
+    "fold": 7,
+    "user": 8,
+}
 """What a draw is for; the same table stands in ``csrc/core/philox.hpp`` and a test holds the two together."""
 
 _MULTIPLIER_0: Final = np.uint64(0xD2511F53)

@@ -21,9 +21,9 @@ ONE: Final = 1 << 63
 EQUAL_ENERGY_ACCEPTANCE: Final = 15 / 16
 """Metropolis acceptance of a change that costs nothing.
 
-With 1 the checkerboard sweep would be deterministic wherever no site feels a field: at beta = 0, but also on stripes such
-as ++-- along a diagonal, which it would carry round for ever; the chain would be reducible. Any symmetric value leaves
-detailed balance intact, and one below 1 makes the chain irreducible.
+With 1 the checkerboard sweep would be deterministic wherever no site feels a field: at beta = 0, but also on stripes
+such as ++-- along a diagonal, which it would carry round for ever; the chain would be reducible. Any value leaves
+detailed balance intact, for the way back costs nothing either, and one below 1 makes the chain irreducible.
 """
 
 _HEAT_BATH_SCALE: Final = 1 << 48  # weights of up to 2^15 colours sum to at most 2^63
@@ -61,10 +61,7 @@ def ising_flips(targets: Sequence[Ising], rule: Callable[[float], float]) -> Tab
     """
     z = targets[0].lattice.coordination
     return _table(
-        [
-            [rule(2 * a.beta * s * (a.J * total + a.h)) for s in (-1, 1) for total in range(-z, z + 1)]
-            for a in targets
-        ]
+        [[rule(2 * a.beta * s * (a.J * total + a.h)) for s in (-1, 1) for total in range(-z, z + 1)] for a in targets]
     )
 
 
@@ -88,7 +85,7 @@ def potts_weights(targets: Sequence[Potts]) -> Table:
 
 
 def exchanges(targets: Sequence[Ising]) -> Table:
-    """Acceptance of exchanging two unequal spins, by s_i n_i + s_j n_j without their common bonds, shape (rungs, 4 z + 1)."""
+    """Acceptance of exchanging unequal spins, by s_i n_i + s_j n_j without their common bonds, shape (rungs, 4 z + 1)."""
     z = targets[0].lattice.coordination
     return _table([[metropolis(2 * a.beta * a.J * total) for total in range(-2 * z, 2 * z + 1)] for a in targets])
 

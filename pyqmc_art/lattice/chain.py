@@ -33,7 +33,18 @@ from pyqmc_art.store.writer import EnsembleWriter, check_finite, check_output
 BLOCK_SECONDS: Final = 0.1
 MAX_BLOCK_SECONDS: Final = 20.0
 _KEYS_OF_LATTICE: Final = ("shape", "lattice", "boundary")
-_KEYS_OF_CHAIN: Final = ("action", "kernel", "steps", "warmup", "every", "save_every", "replicas", "seed", "start", "measure")
+_KEYS_OF_CHAIN: Final = (
+    "action",
+    "kernel",
+    "steps",
+    "warmup",
+    "every",
+    "save_every",
+    "replicas",
+    "seed",
+    "start",
+    "measure",
+)
 
 
 @dataclass
@@ -78,8 +89,8 @@ def chain(
 ) -> Iterator[Block]:
     """Run a kernel until ``warmup + steps`` steps are done in all, and yield block after block.
 
-    The state may be fresh or a checkpoint's: the random numbers and the measured steps depend only on ``state.step``, never
-    on how the run is cut into blocks. ``state`` is updated in place between the blocks.
+    The state may be fresh or a checkpoint's: random numbers and measured steps depend only on ``state.step``, never on
+    how the run is cut into blocks. ``state`` is updated in place between the blocks.
 
     Parameters
     ----------
@@ -98,7 +109,9 @@ def chain(
             state, series, info = kernel.advance(stream, state, size)
             fields = None
         else:
-            series, fields, info = _measured(kernel, stream, state, size, warmup, warmup + steps, every, observables, save_every)
+            series, fields, info = _measured(
+                kernel, stream, state, size, warmup, warmup + steps, every, observables, save_every
+            )
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         done = left - ((warmup if warming else warmup + steps) - state.step)
         # The first step may compile something: trust a faster pace gradually, a slower one at once.
@@ -130,7 +143,9 @@ def _measured(
         if offset:
             # A resumed run may stand between two measured steps: first go to the next one.
             todo = min(every - offset, until - state.step)
-            state, series, info = kernel.advance(stream, state, todo, todo if todo == every - offset else todo + 1, observables)
+            state, series, info = kernel.advance(
+                stream, state, todo, todo if todo == every - offset else todo + 1, observables
+            )
         else:
             state, series, info = kernel.advance(stream, state, until - state.step, every, observables)
         for name, values in series.items():
@@ -251,8 +266,8 @@ def resume(
     configuration["steps"] = total
     if total < stored.measurements * int(configuration["every"]):
         raise InputError(
-            f"{path} already holds {stored.measurements} measurements, one every {configuration['every']} steps, more than "
-            f"{total} steps give; ask for a larger total"
+            f"{path} already holds {stored.measurements} measurements, one every {configuration['every']} steps, "
+            f"more than {total} steps give; ask for a larger total"
         )
     kernel = kernel or rebuild_kernel(configuration, backend=backend, threads=threads)
     observables = find(configuration["measure"])
@@ -294,7 +309,9 @@ class _Run:
         self.observables, self.configuration = observables, configuration
         self.measurements = checkpoint.measurements if checkpoint else 0
         self.saved = checkpoint.saved if checkpoint else 0
-        self.facts: dict[str, Any] = dict(checkpoint.facts) if checkpoint else {"steps": 0, "seconds": 0.0, "cpu_seconds": 0.0}
+        self.facts: dict[str, Any] = (
+            dict(checkpoint.facts) if checkpoint else {"steps": 0, "seconds": 0.0, "cpu_seconds": 0.0}
+        )
 
     def provenance(self) -> dict[str, Any]:
         """What the file says about its origin beside the configuration."""
@@ -389,14 +406,14 @@ class _Run:
                 pace.seconds = min(MAX_BLOCK_SECONDS, max(BLOCK_SECONDS, 10 * (time.perf_counter() - begun)))
                 if stop.requested and self.state.step < self.configuration["warmup"] + self.configuration["steps"]:
                     raise Interrupted(
-                        f"stopped at step {max(0, block.step)} of {self.configuration['steps']}; everything up to there is in "
-                        f"{path}. Carry on with: pyqmc-art sample --resume {path}"
+                        f"stopped at step {max(0, block.step)} of {self.configuration['steps']}; everything up to there "
+                        f"is in {path}. Carry on with: pyqmc-art sample --resume {path}"
                     )
         return open_ensemble(path)
 
 
 class _StopRequest(AbstractContextManager["_StopRequest"]):
-    """Turns the first Ctrl-C or SIGTERM into a request that is honoured between two blocks; the second one acts at once."""
+    """Turns the first Ctrl-C or SIGTERM into a request that is honoured between two blocks; the second acts at once."""
 
     def __init__(self) -> None:
         self.requested = False

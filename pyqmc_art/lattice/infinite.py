@@ -111,7 +111,7 @@ def potts_critical_beta(q: int, kind: str = "square") -> float:
     polynomials = {
         "square": (1.0, 0.0, -q),
         "triangular": (1.0, 3.0, 0.0, -q),
-        "honeycomb": (1.0, 0.0, -3.0 * q, -float(q) ** 2),
+        "honeycomb": (1.0, 0.0, -3.0 * q, -(float(q) ** 2)),
     }
     if kind not in polynomials:
         raise unknown("lattice with an exact critical point", kind, polynomials)

@@ -22,11 +22,14 @@ Floats = NDArray[np.float64]
 class SumObservable(Protocol):
     """An observable that needs only the sums the compiled loops measure.
 
-    ``equal`` is the number of bonds whose ends agree; ``magnetization`` the sum of the spins (Ising) or the number of sites
-    of the commonest colour (Potts).
+    ``equal`` is the number of bonds whose ends agree; ``magnetization`` the sum of the spins (Ising) or the number of
+    sites of the commonest colour (Potts).
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name in series and files."""
+        ...
 
     def __call__(self, action: Discrete, field: Field) -> Floats:
         """Value for each replica."""

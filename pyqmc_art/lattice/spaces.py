@@ -44,7 +44,9 @@ class Space:
         if field.dtype != self.dtype:
             raise InputError(f"field has dtype {field.dtype}; expected {self.dtype}")
         offsets = field.astype(np.int64) - self.values.start
-        if offsets.size and (offsets.min() < 0 or field.max() >= self.values.stop or np.any(offsets % self.values.step)):
+        if offsets.size and (
+            offsets.min() < 0 or field.max() >= self.values.stop or np.any(offsets % self.values.step)
+        ):
             raise NumericalError(f"field holds values that are no {self.name}; allowed are {_listed(self.values)}")
 
 

@@ -32,7 +32,9 @@ Words = Any  # uint64, in the interpreter a NumPy scalar
 Array = Any
 
 
-def block(key: Words, purpose: int, index: int, number: int, replica: int, step: int) -> tuple[Words, Words, Words, Words]:
+def block(
+    key: Words, purpose: int, index: int, number: int, replica: int, step: int
+) -> tuple[Words, Words, Words, Words]:
     """One Philox4x32-10 block: four 32-bit words, each in a uint64."""
     c0 = np.uint64(index) & _LOW
     c1 = np.uint64(replica) & _LOW
@@ -60,7 +62,7 @@ def draw(key: Words, purpose: int, index: int, number: int, half: int, replica: 
     return (w2 | w3 << _HALF) >> _ONE
 
 
-def scaled(value: Words, n: int) -> int:
+def scaled(value: Words, n: Any) -> Any:
     """Uniform integer below n from a draw below 2^63: the high word of 2 value n."""
     a0, a1 = value << _ONE & _LOW, value >> np.uint64(31)
     b0, b1 = np.uint64(n) & _LOW, np.uint64(n) >> _HALF
@@ -73,7 +75,7 @@ def site_draw(key: Words, site: int, number: int, replica: int, step: int) -> Wo
     return draw(key, _SITE, site >> 2, number << 1 | site & 1, site >> 1 & 1, replica, step)
 
 
-def other_colour(old: int, q: int, value: Words) -> int:
+def other_colour(old: int, q: int, value: Words) -> Any:
     """Another colour than ``old``, uniformly."""
     return (old + 1 + scaled(value, q - 1)) % q
 
@@ -235,9 +237,9 @@ def swendsen_wang_steps(
                         a, b = root_of(parent, i), root_of(parent, j)
                         parent[max(a, b)] = min(a, b)
             for i in range(sites):
-                if ghost[rung] > _ZERO and spins[i] == ghost_spin:
-                    if draw(key, _BOND, i >> 1, _GHOST, i & 1, replica, step) < ghost[rung]:
-                        held[root_of(parent, i)] = 1
+                bound = ghost[rung] > _ZERO and spins[i] == ghost_spin
+                if bound and draw(key, _BOND, i >> 1, _GHOST, i & 1, replica, step) < ghost[rung]:
+                    held[root_of(parent, i)] = 1
             for i in range(sites):
                 root = root_of(parent, i)
                 if root == i:

@@ -75,7 +75,8 @@ def note_resumption(
 
 def _is_simple(value: object) -> bool:
     if isinstance(value, list | tuple):
-        return bool(value) and len({type(v) for v in value}) == 1 and not isinstance(value[0], list | tuple | dict)
+        flat = all(_is_simple(v) and not isinstance(v, list | tuple) for v in value)
+        return flat and len({type(v) for v in value}) == 1
     if isinstance(value, str):
         return value.isprintable()
     return isinstance(value, bool | float) or (isinstance(value, int) and -(2**63) <= value < 2**63)

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,30 +95,19 @@ class SwmrFile:
     """
 
     file: h5py.File
-    datasets: dict[str, h5py.Dataset] = field(default_factory=dict)
-    seconds: h5py.Dataset | None = None
+    datasets: dict[str, h5py.Dataset]
+    seconds: h5py.Dataset
 
     @classmethod
     def create(cls, path: Path, layout: Layout, attributes: Mapping[str, Any]) -> SwmrFile:
         """Create a file with all its datasets and attributes and start SWMR; one of HDF5_ERRORS if the disk refuses."""
+        with path.open("wb") as plain:
+            plain.write(_empty_image(layout, attributes))
         # No locks of HDF5: a writer never opens a file that another one has (see lock.py).
-        opened = cls(h5py.File(path, "w", libver="latest", locking=False))
+        file = h5py.File(path, "r+", libver="latest", locking=False)
+        opened = cls(file, {name: file[name] for name in layout.datasets()}, file[_SECONDS])
         try:
-            opened.file.attrs["format"] = FORMAT
-            for name, value in attributes.items():
-                opened.file.attrs[name] = value
-            for name, (shape, dtype) in layout.datasets().items():
-                opened.datasets[name] = opened.file.create_dataset(
-                    name,
-                    shape=(0, *shape),
-                    maxshape=(None, *shape),
-                    chunks=choose_chunk(shape, dtype.itemsize),
-                    dtype=dtype,
-                    # A measurement that was never written reads as nan and not as 0.
-                    fillvalue=np.nan if dtype.kind == "f" else None,
-                )
-            opened.seconds = opened.file.create_dataset(_SECONDS, data=np.nan)
-            opened.file.swmr_mode = True
+            file.swmr_mode = True
             opened.flush()
         except HDF5_ERRORS:
             opened.abandon()
@@ -134,7 +123,7 @@ class SwmrFile:
 
     def write_seconds(self, seconds: float | None) -> None:
         """Note the computing time so far."""
-        if self.seconds is not None and seconds is not None:
+        if seconds is not None:
             self.seconds[()] = seconds
 
     def copy_rows(self, source: h5py.File, name: str, rows: int) -> None:
@@ -147,14 +136,8 @@ class SwmrFile:
 
     def flush(self) -> None:
         """Hand everything to the disk; OSError or RuntimeError if it refuses."""
-        descriptor = self.file.id.get_vfd_handle()
-        # HDF5 notes a new length in the superblock before it extends the file; a kill in between would look like
-        # a truncated file.
-        length = self.file.id.get_filesize()
-        if os.fstat(descriptor).st_size < length:
-            os.ftruncate(descriptor, length)
         self.file.flush()
-        os.fsync(descriptor)
+        os.fsync(self.file.id.get_vfd_handle())
 
     def close(self) -> None:
         """Close the file; OSError or RuntimeError if the disk refuses."""
@@ -178,6 +161,28 @@ class SwmrFile:
         os.dup2(null, self.file.id.get_vfd_handle(), inheritable=False)
         os.close(null)
         self.file.close()
+
+
+def _empty_image(layout: Layout, attributes: Mapping[str, Any]) -> bytes:
+    """Bytes of a file with everything but rows, made in memory: HDF5 cannot cope with a full disk while it creates."""
+    with h5py.File("image", "w", driver="core", backing_store=False, libver="latest") as file:
+        file.attrs["format"] = FORMAT
+        for name, value in attributes.items():
+            file.attrs[name] = value
+        for name, (shape, dtype) in layout.datasets().items():
+            file.create_dataset(
+                name,
+                shape=(0, *shape),
+                maxshape=(None, *shape),
+                chunks=choose_chunk(shape, dtype.itemsize),
+                dtype=dtype,
+                # A measurement that was never written reads as nan and not as 0.
+                fillvalue=np.nan if dtype.kind == "f" else None,
+            )
+        file.require_group(_SERIES)
+        file.create_dataset(_SECONDS, data=np.nan)
+        file.flush()
+        return bytes(file.id.get_file_image())
 
 
 def open_for_reading(path: Path) -> h5py.File:
@@ -229,8 +234,9 @@ def damage_reported(path: Path) -> Iterator[None]:
 def read_layout(file: h5py.File, path: Path) -> Layout:
     """Find out what a file holds."""
     with damage_reported(path):
-        series = {name: dataset.shape[1:] for name, dataset in file["series"].items()} if "series" in file else {}
-        fields = (file[FIELDS].shape[1:], file[FIELDS].dtype) if FIELDS in file else None
+        # Names by iteration: "in" takes a damaged dataset for one that is not there.
+        series = {name: file[_SERIES + name].shape[1:] for name in list(file[_SERIES])}
+        fields = (file[FIELDS].shape[1:], file[FIELDS].dtype) if FIELDS in list(file) else None
         return Layout(series, fields)
 
 

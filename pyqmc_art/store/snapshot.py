@@ -2,7 +2,8 @@
 
 HDF5 refuses to open such a file plainly, because its superblock says that a writer has it. Its own way out, SWMR
 reading, waits practically for ever when it meets damaged metadata. So this view shows the bytes of the file with that
-mark taken away: an intact file then opens, and a damaged one fails at once.
+mark taken away: an intact file then opens, and a damaged one fails at once. Besides, a writer notes the length of the
+file before the file has it; after a kill or on a full disk the real length counts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 _VERSION_AT: Final = 8
 _OFFSET_SIZE_AT: Final = 9
 _FLAGS_AT: Final = 11
+_END_AT: Final = 28
 _CHECKSUM_AT: Final = 44
 _SUPERBLOCK_SIZE: Final = 48
 _MASK: Final = 0xFFFFFFFF
@@ -76,7 +78,7 @@ class Snapshot:
 
 
 def release_superblock(path: Path) -> bytes | None:
-    """Superblock of a file with the writer's mark taken away; None if it bears none.
+    """Superblock of a file with the writer's mark taken away and its real length; None if it bears no mark.
 
     Raises
     ------
@@ -85,6 +87,7 @@ def release_superblock(path: Path) -> bytes | None:
     """
     with path.open("rb") as file:
         block = bytearray(file.read(_SUPERBLOCK_SIZE))
+        size = os.fstat(file.fileno()).st_size
     if len(block) < _SUPERBLOCK_SIZE:
         raise OSError(f"the file ends at byte {len(block)}")
     if block[_VERSION_AT] not in (2, 3) or block[_OFFSET_SIZE_AT] != 8 or not block[_FLAGS_AT]:
@@ -93,6 +96,8 @@ def release_superblock(path: Path) -> bytes | None:
     if hash_lookup3(bytes(block[:_CHECKSUM_AT])) != stored:
         raise OSError("the checksum of its superblock does not match")
     block[_FLAGS_AT] = 0
+    (end,) = struct.unpack_from("<Q", block, _END_AT)
+    struct.pack_into("<Q", block, _END_AT, min(end, size))
     struct.pack_into("<I", block, _CHECKSUM_AT, hash_lookup3(bytes(block[:_CHECKSUM_AT])))
     return bytes(block)
 

@@ -234,7 +234,8 @@ class EnsembleWriter:
         if measurements != {counted[0]} or saved != counted[1] or state.step < done.step:
             raise InputError(
                 f"a block of {sorted(measurements)} measurements and {saved} fields does not lead from "
-                f"{done.measurements} and {done.saved} at step {done.step} to {state.measurements} and {state.saved} at step {state.step}"
+                f"{done.measurements} and {done.saved} at step {done.step} to "
+                f"{state.measurements} and {state.saved} at step {state.step}"
             )
         return blocks
 
@@ -277,18 +278,19 @@ def check_output(path: str | os.PathLike[str], force: bool = False) -> Path:
         If the path exists (without ``force``) or its folder does not, or a state without its run lies there.
     """
     target = resolve(path)
-    if target.is_dir() or (target.exists() and not target.is_file()):
+    exists = os.path.exists(target)
+    if exists and not target.is_file():
         raise InputError(f"{target} is not a file; give the path of a file to write, for instance run.h5")
     if not target.parent.is_dir():
         raise InputError(f"{target} cannot be written: {target.parent} is not an existing folder; make it first")
     if force:
         return target
-    if target.exists():
+    if exists:
         raise InputError(
             f"{target} exists already; give another path, --force to replace it, or --resume {target} to go on with it"
         )
     state = state_path(target)
-    if state.exists() and not _is_empty(state):
+    if os.path.exists(state) and not _is_empty(state):
         raise InputError(
             f"{state} is the state of a run whose file {target.name} is not there; bring it back, "
             "give another path, or --force to replace it"

@@ -21,7 +21,8 @@ class _ClusterKernel(CompiledKernel):
         ising = isinstance(self.action, Ising)
         if not ising and self.action.J < 0:
             raise InputError(
-                f"the kernel {self.name!r} needs J >= 0 for Potts, but J is {self.action.J}; use metropolis or heat-bath"
+                f"the kernel {self.name!r} needs J >= 0 for Potts, but J is {self.action.J}; "
+                "use metropolis or heat-bath"
             )
         self._unequal = ising and self.action.J < 0
         self._bond = acceptance.bonds([(2 if ising else 1) * a.beta * abs(a.J) for a in self.targets])

@@ -1,4 +1,4 @@
-"""What the kernels of discrete models share: fields in a batch, steps in compiled code, measurements fused into them."""
+"""What the kernels of discrete models share: fields in a batch, compiled steps, measurements fused into them."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class CompiledKernel:
 
     name: ClassVar[str]
     tally_name: ClassVar[str] = "acceptance"
-    models: ClassVar[tuple[type, ...]] = (Ising, Potts)
+    models: ClassVar[tuple[type[Ising] | type[Potts], ...]] = (Ising, Potts)
     options: ClassVar[tuple[str, ...]] = ()
     ensemble: str = "canonical"
 
     def __init__(self, action: Target, *, backend: str | None = None, threads: int | None = None) -> None:
         if not isinstance(action, self.models):
-            names = " or ".join(sorted(m.name for m in self.models if isinstance(m.name, str)))
+            names = " or ".join(sorted(m.name for m in self.models))
             given = getattr(action, "name", type(action).__name__)
             raise InputError(f"the kernel {self.name!r} is defined for {names} actions, not for {given!r}")
         if threads is not None and (not isinstance(threads, int) or threads < 1):
@@ -159,11 +159,15 @@ class CompiledKernel:
             for o in fused:
                 series[o.name].append(self._from_sums(o, sums))
             if not whole and todo >= every:
-                for o in observables:
-                    if not isinstance(o, SumObservable):
-                        series[o.name].append(evaluate(o, self.targets, state.field)[None])
+                for other in observables:
+                    if other not in fused:
+                        series[other.name].append(evaluate(other, self.targets, state.field)[None])
         per_step = float(tally.sum()) / (max(n, 1) * len(tally) * self._attempts())
-        return state, {name: np.concatenate(parts) for name, parts in series.items() if parts}, {self.tally_name: per_step}
+        return (
+            state,
+            {name: np.concatenate(parts) for name, parts in series.items() if parts},
+            {self.tally_name: per_step},
+        )
 
     def measure(self, field: Field, observables: Sequence[Observable]) -> dict[str, NDArray[np.float64]]:
         """Evaluate observables on a field as it is: name -> values of shape (replica, [rung])."""

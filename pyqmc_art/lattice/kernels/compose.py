@@ -53,7 +53,9 @@ class Composition(StepwiseKernel):
             raise InputError("a composition needs at least one kernel")
         for count, kernel in parts:
             if not isinstance(count, int) or count < 1:
-                raise InputError(f"a part of a composition is repeated {count!r} times; expected a whole number from 1 on")
+                raise InputError(
+                    f"a part of a composition is repeated {count!r} times; expected a whole number from 1 on"
+                )
             if kernel.targets != parts[0][1].targets or kernel.ensemble != parts[0][1].ensemble:
                 raise InputError(
                     f"{kernel.name!r} samples another target than {parts[0][1].name!r} "
@@ -62,7 +64,12 @@ class Composition(StepwiseKernel):
                 )
         self.parts = tuple(parts)
         first = parts[0][1]
-        self.action, self.targets, self.ladder, self.ensemble = first.action, first.targets, first.ladder, first.ensemble
+        self.action, self.targets, self.ladder, self.ensemble = (
+            first.action,
+            first.targets,
+            first.ladder,
+            first.ensemble,
+        )
         self.name = "+".join(kernel.name if count == 1 else f"{count}*{kernel.name}" for count, kernel in self.parts)
 
     @property
@@ -150,12 +157,14 @@ def build(
     """
     given = dict(options or {})
     classes = [(count, _class_of(part)) for count, part in _parse(name)]
-    inner_names = [part for _, part in _parse(given["inner"])] if "inner" in given and given["inner"] else []
+    inner_names = [part for _, part in _parse(given["inner"])] if given.get("inner") else []
     allowed = {o for _, cls in classes for o in cls.options} | {o for n in inner_names for o in _class_of(n).options}
     for key in given:
         if key not in allowed:
             owners = sorted(k for k, cls in KERNELS.items() if key in cls.options)
-            belongs = f"it belongs to {', '.join(owners)}" if owners else f"it takes {', '.join(sorted(allowed)) or 'none'}"
+            belongs = (
+                f"it belongs to {', '.join(owners)}" if owners else f"it takes {', '.join(sorted(allowed)) or 'none'}"
+            )
             raise InputError(f"the kernel {name!r} has no option {key!r}; {belongs}")
     parts = [(count, _build_one(cls, action, given, backend, threads)) for count, cls in classes]
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Composition(parts)
@@ -178,8 +187,8 @@ def _parse(name: str) -> list[tuple[int, str]]:
         match = re.fullmatch(r"\s*(?:(\d+)\s*\*\s*)?([A-Za-z][\w-]*)\s*", text)
         if match is None:
             raise InputError(
-                f"kernel {name!r} cannot be read at {text!r}; expected names joined by '+', each with an optional count, "
-                "for instance heat-bath+4*wolff"
+                f"kernel {name!r} cannot be read at {text!r}; expected names joined by '+', each with an optional "
+                "count, for instance heat-bath+4*wolff"
             )
         parts.append((int(match[1] or 1), match[2]))
     return parts

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.lattice import acceptance
-from pyqmc_art.lattice.actions import Ising, finite
+from pyqmc_art.lattice.actions import Ising, Potts, finite
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel
 from pyqmc_art.ops import discrete
 from pyqmc_art.protocols import Field, State
@@ -44,7 +44,7 @@ class Constrained(CompiledKernel):
     """
 
     name: ClassVar[str] = "constrained"
-    models: ClassVar[tuple[type, ...]] = (Ising,)
+    models: ClassVar[tuple[type[Ising] | type[Potts], ...]] = (Ising,)
     options: ClassVar[tuple[str, ...]] = ("magnetization", "exchange")
 
     def __init__(

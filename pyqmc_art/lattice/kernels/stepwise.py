@@ -10,52 +10,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.lattice.observables import evaluate
-from pyqmc_art.protocols import Field, Info, Observable, Series, State
+from pyqmc_art.protocols import Field, Info, Kernel, Observable, Series, State
 from pyqmc_art.rng import Stream
 
 
-class DiscreteKernel(Protocol):
-    """What a part of a composition or of a ladder offers beyond :class:`pyqmc_art.protocols.Kernel`."""
+class DiscreteKernel(Kernel, Protocol):
+    """What a part of a composition or of a ladder offers beyond a :class:`pyqmc_art.protocols.Kernel`."""
 
-    name: str
-    action: Any
     targets: tuple[Any, ...]
     ladder: tuple[float, ...]
     ensemble: str
 
     @property
-    def backend(self) -> str: ...
+    def backend(self) -> str:
+        """The backend of the compiled parts."""
+        ...
 
-    @property
-    def rungs(self) -> int: ...
+    def start(self, stream: Stream, replicas: int, how: str = "hot") -> Field:
+        """Make fields to start from."""
+        ...
 
-    def init(self, field: Field) -> State: ...
+    def measure(self, field: Field, observables: Sequence[Observable]) -> dict[str, NDArray[np.float64]]:
+        """Evaluate observables on a field as it is."""
+        ...
 
-    def step(self, stream: Stream, state: State) -> tuple[State, Info]: ...
+    def on_ladder(self, targets: Sequence[Any]) -> Self:
+        """Return the kernel for fields with a rung axis, each rung with its own target."""
+        ...
 
-    def advance(
-        self, stream: Stream, state: State, n: int, every: int = 1, observables: Sequence[Observable] = ()
-    ) -> tuple[State, Series, Info]: ...
-
-    def start(self, stream: Stream, replicas: int, how: str = "hot") -> Field: ...
-
-    def measure(self, field: Field, observables: Sequence[Observable]) -> dict[str, NDArray[np.float64]]: ...
-
-    def configuration(self) -> dict[str, Any]: ...
-
-    def on_ladder(self, targets: Sequence[Any]) -> Self: ...
-
-    def using(self, threads: int) -> Self: ...
+    def using(self, threads: int) -> Self:
+        """Return the kernel with another number of threads."""
+        ...
 
 
 class StepwiseKernel:
     """``advance`` as a loop over ``step``: the default for kernels that are not one compiled loop."""
 
-    name: str
-    action: Any
     targets: tuple[Any, ...]
-    ladder: tuple[float, ...] = ()
-    ensemble: str = "canonical"
 
     def step(self, stream: Stream, state: State) -> tuple[State, Info]:
         """Do one step."""

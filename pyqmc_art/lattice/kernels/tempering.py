@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.acceptance import integer_probability
 from pyqmc_art.lattice.actions import finite
-from pyqmc_art.lattice.kernels.compiled import CompiledKernel, Target
-from pyqmc_art.lattice.kernels.stepwise import StepwiseKernel
+from pyqmc_art.lattice.kernels.compiled import Target
+from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel
 from pyqmc_art.lattice.observables import Energy
 from pyqmc_art.protocols import Field, Info, Observable, State
 from pyqmc_art.rng import Stream
@@ -56,7 +56,7 @@ class Tempering(StepwiseKernel):
     name: ClassVar[str] = "tempering"
     options: ClassVar[tuple[str, ...]] = ("ladder", "inner")
 
-    def __init__(self, action: Target, ladder: Sequence[float], inner: CompiledKernel | StepwiseKernel) -> None:
+    def __init__(self, action: Target, ladder: Sequence[float], inner: DiscreteKernel) -> None:
         betas = tuple(finite("ladder", beta) for beta in ladder)
         if len(betas) < 2 or len(set(betas)) < len(betas):
             raise InputError(f"ladder is {tuple(ladder)}; expected at least two different betas, in order")

@@ -124,7 +124,12 @@ def read_configuration(path: Path, known: Sequence[str]) -> dict[str, Any]:
     InputError
         If the file cannot be read, is not flat, or holds an unknown key (the nearest one is named).
     """
-    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads, ".yaml": yaml.safe_load, ".yml": yaml.safe_load}
+    readers: dict[str, Callable[[str], Any]] = {
+        ".toml": tomllib.loads,
+        ".json": json.loads,
+        ".yaml": yaml.safe_load,
+        ".yml": yaml.safe_load,
+    }
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"configuration {path} ends in {path.suffix!r}; expected .toml, .yaml, .yml or .json")
@@ -175,7 +180,7 @@ def parse(kind: type[_Options], settings: Mapping[str, Any]) -> _Options:
     for key in settings:
         if key not in names:
             raise unknown("configuration key", key, names)
-    app = cyclopts.App(default_parameter=Parameter(negative=()), help_flags=(), version_flags=())
+    app = cyclopts.App(default_parameter=Parameter(negative=(), consume_multiple=True), help_flags=(), version_flags=())
     built: list[_Options] = []
 
     def take(*, options: _Options) -> None:

@@ -114,18 +114,15 @@ void bind_discrete(py::module_& module) {
       py::arg("batch"), py::arg("rule"), py::arg("table"),
       "Coloured sweeps: rule 0 Ising, 1 Potts Metropolis, 2 Potts heat bath.");
 
-  const auto cluster_job = [](const Batch& batch, const py::array& neighbours, bool unequal, const py::array& bond,
-                              const py::array& ghost, std::int32_t ghost_spin, std::int64_t clusters) {
-    if (clusters < 1 || clusters > 1 << 20) throw BadArgument("clusters is from 1 to 2^20");
+  const auto cluster_job = [](const Batch& batch, bool unequal, const py::array& bond, const py::array& ghost,
+                              std::int32_t ghost_spin) {
     ClusterJob job{};
     job.batch = batch;
-    job.neighbours = view_neighbours(neighbours, batch.lattice);
-    job.directions = static_cast<std::int32_t>(neighbours.shape(1) / 2);
+    job.directions = batch.lattice.kind == LatticeKind::triangular ? 3 : batch.lattice.dimension;
     job.unequal = unequal;
     job.bond = view<std::uint64_t>("bond", bond, {batch.rungs});
     job.ghost = view<std::uint64_t>("ghost", ghost, {batch.rungs});
     job.ghost_spin = ghost_spin;
-    job.clusters = clusters;
     return job;
   };
   const auto run_cluster = [](ClusterJob& job, void (*kernel)(const ClusterJob&)) {
@@ -140,18 +137,22 @@ void bind_discrete(py::module_& module) {
   };
   module.def(
       "swendsen_wang_steps",
-      [=](const Batch& batch, py::array neighbours, bool unequal, py::array bond, py::array ghost,
-          std::int32_t ghost_spin) {
-        ClusterJob job = cluster_job(batch, neighbours, unequal, bond, ghost, ghost_spin, 1);
+      [=](const Batch& batch, bool unequal, py::array bond, py::array ghost, std::int32_t ghost_spin) {
+        ClusterJob job = cluster_job(batch, unequal, bond, ghost, ghost_spin);
         run_cluster(job, discrete_kernels_in_use().swendsen_wang);
       },
-      py::arg("batch"), py::arg("neighbours"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"),
-      py::arg("ghost_spin"), "Swendsen-Wang: all bonds, all clusters, once a step.");
+      py::arg("batch"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"), py::arg("ghost_spin"),
+      "Swendsen-Wang: all bonds, all clusters, once a step.");
   module.def(
       "wolff_steps",
       [=](const Batch& batch, py::array neighbours, bool unequal, py::array bond, py::array ghost,
           std::int32_t ghost_spin, std::int64_t clusters) {
-        ClusterJob job = cluster_job(batch, neighbours, unequal, bond, ghost, ghost_spin, clusters);
+        ClusterJob job = cluster_job(batch, unequal, bond, ghost, ghost_spin);
+        if (clusters < 1 || clusters > 1 << 20) throw BadArgument("clusters is from 1 to 2^20");
+        if (neighbours.ndim() != 2 || neighbours.shape(1) != 2 * job.directions)
+          throw BadArgument("neighbours must have shape (sites, 2 directions)");
+        job.neighbours = view_neighbours(neighbours, batch.lattice);
+        job.clusters = clusters;
         run_cluster(job, discrete_kernels_in_use().wolff);
       },
       py::arg("batch"), py::arg("neighbours"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"),

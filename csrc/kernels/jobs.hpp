@@ -39,7 +39,7 @@ struct LocalJob {
 
 struct ClusterJob {
   Batch batch;
-  const std::int32_t* neighbours;  // (sites, 2 directions): forward, backward, direction by direction; -1 absent
+  const std::int32_t* neighbours;  // Wolff: (sites, 2 directions): forward, backward, direction by direction; -1 absent
   std::int32_t directions;
   bool unequal;                 // bonds may form between unequal spins (antiferromagnet)
   const std::uint64_t* bond;    // (rungs): probability of a bond

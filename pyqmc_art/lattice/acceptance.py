@@ -18,12 +18,13 @@ from pyqmc_art.lattice.actions import Ising, Potts
 ONE: Final = 1 << 63
 """The integer of probability 1."""
 
-EQUAL_ENERGY_ACCEPTANCE: Final = 15 / 16
-"""Metropolis acceptance of a change that costs nothing.
+LARGEST_UPHILL_ACCEPTANCE: Final = 15 / 16
+"""Metropolis acceptance that no change which costs something, or nothing, exceeds.
 
-With 1 the checkerboard sweep would be deterministic wherever no site feels a field: at beta = 0, but also on stripes
-such as ++-- along a diagonal, which it would carry round for ever; the chain would be reducible. Any value leaves
-detailed balance intact, for the way back costs nothing either, and one below 1 makes the chain irreducible.
+With 1 the checkerboard sweep would be deterministic wherever no site feels a field: at beta = 0, but also on stripes such
+as ++-- along a diagonal, which it would carry round for ever; the chain would be reducible. So where exp(-|cost|) is
+larger than this, both a change and its reverse are accepted by this factor less often: the factor depends on the modulus
+of the cost only, detailed balance stays, and rounding of a cost that should be zero does no harm.
 """
 
 _HEAT_BATH_SCALE: Final = 1 << 48  # weights of up to 2^15 colours sum to at most 2^63
@@ -43,10 +44,15 @@ def integer_probability(p: float) -> int:
 
 
 def metropolis(cost: float) -> float:
-    """Acceptance of a change of S by ``cost``: min(1, exp(-cost)), and a little less than 1 for nothing."""
-    if cost == 0:
-        return EQUAL_ENERGY_ACCEPTANCE
-    return 1.0 if cost < 0 else math.exp(-cost)
+    """Acceptance of a change of S by ``cost``: min(1, exp(-cost)), and a little less where that is close to 1 both ways.
+
+    Examples
+    --------
+    >>> metropolis(-2.0), metropolis(0.0)
+    (1.0, 0.9375)
+    """
+    patience = LARGEST_UPHILL_ACCEPTANCE if math.exp(-abs(cost)) > LARGEST_UPHILL_ACCEPTANCE else 1.0
+    return patience * math.exp(-max(0.0, cost))
 
 
 def heat_bath(cost: float) -> float:

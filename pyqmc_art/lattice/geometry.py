@@ -98,7 +98,7 @@ class Lattice:
         """Forward bonds as coordinate differences, one for each direction."""
         return _displacements(self.kind, self.dimension)
 
-    @cached_property
+    @property
     def coordinates(self) -> NDArray[np.int64]:
         """Coordinates of all sites, shape ``(dimension, V)``."""
         return np.indices(self.shape).reshape(self.dimension, self.sites)

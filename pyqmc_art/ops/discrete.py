@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import FunctionType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,31 @@ RULES: Final = {"ising": 0, "potts-metropolis": 1, "potts-heat-bath": 2}
 RANGES: Final = {"local": 0, "long-range": 1, "mixed": 2}
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """What the loops need to know of a lattice."""
+class Geometry(Protocol):
+    """What the loops need to know of a lattice. The tables are made when first asked for: the coloured sweeps and
+    Swendsen-Wang in C++ do without them, and those of a large lattice are larger than its field.
+    """
 
-    kind: str
-    shape: tuple[int, ...]
-    periodic: tuple[bool, ...]
-    coordination: int
-    neighbours: NDArray[np.int32]
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def periodic(self) -> tuple[bool, ...]: ...
+
+    @property
+    def coordination(self) -> int: ...
+
+    @property
+    def colours(self) -> int: ...
+
+    @property
+    def neighbours(self) -> NDArray[np.int32]: ...
+
+    @property
+    def colour(self) -> NDArray[np.int8]: ...
 
 
 @dataclass(frozen=True)
@@ -105,11 +121,11 @@ class _Compiled:
     def __init__(self) -> None:
         self._core = importlib.import_module("pyqmc_art._core")
 
-    def local_steps(self, batch: Batch, rule: str, table: NDArray[np.uint64], colour: NDArray[np.int8]) -> None:
+    def local_steps(self, batch: Batch, rule: str, table: NDArray[np.uint64]) -> None:
         self._core.local_steps(_core_batch(self._core, batch), RULES[rule], table)
 
     def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
-        self._core.swendsen_wang_steps(_core_batch(self._core, batch), batch.geometry.neighbours, *bonds)
+        self._core.swendsen_wang_steps(_core_batch(self._core, batch), *bonds)
 
     def wolff_steps(self, batch: Batch, *bonds: Any) -> None:
         self._core.wolff_steps(_core_batch(self._core, batch), batch.geometry.neighbours, *bonds)
@@ -127,10 +143,9 @@ class _Plain:
     def __init__(self, loops: Any) -> None:
         self._loops = loops
 
-    def local_steps(self, batch: Batch, rule: str, table: NDArray[np.uint64], colour: NDArray[np.int8]) -> None:
-        colours = int(colour.max()) + 1
-        z = batch.geometry.coordination
-        self._loops.local_steps(*_plain_arguments(batch), colour, colours, z, RULES[rule], table)
+    def local_steps(self, batch: Batch, rule: str, table: NDArray[np.uint64]) -> None:
+        g = batch.geometry
+        self._loops.local_steps(*_plain_arguments(batch), g.colour, g.colours, g.coordination, RULES[rule], table)
 
     def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
         self._loops.swendsen_wang_steps(*_plain_arguments(batch), *bonds)

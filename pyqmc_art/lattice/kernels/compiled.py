@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from pyqmc_art.protocols import Field, Info, Observable, Series, State
 from pyqmc_art.rng import Stream
 
 MAX_STEPS = 2**32
+START_SITES = 2**18  # sites drawn at a time: the words in flight take a few dozen bytes each
 WORTH_A_THREAD = 2**16  # site updates; starting a thread costs about as much as this many
 Target = Ising | Potts
 
@@ -54,10 +56,6 @@ class CompiledKernel:
         self.targets: tuple[Target, ...] = (action,)
         self.ladder: tuple[float, ...] = ()
         self._operations = discrete.operations(self.backend)
-        lattice = action.lattice
-        self._geometry = discrete.Geometry(
-            lattice.kind, lattice.shape, lattice.periodic, lattice.coordination, lattice.neighbours
-        )
         self._prepare()
 
     def _prepare(self) -> None:
@@ -103,10 +101,17 @@ class CompiledKernel:
         field = np.full((count, sites), space.values[-1] if self.action.name == "ising" else 0, space.dtype)
         if how == "hot":
             values = np.array(space.values, space.dtype)
-            index = np.arange(sites)
+            copies = self._copies(stream)
             for r in range(count):
-                field[r] = values[np.int64(stream.shifted(r).uniform("start", index, 1)[0] * len(values))]
+                for first in range(0, sites, START_SITES):
+                    index = np.arange(first, min(first + START_SITES, sites))
+                    uniform = copies.shifted(r).uniform("start", index, 1)[0]
+                    field[r, index] = values[np.int64(uniform * len(values))]
         return field.reshape(self._shape(replicas))
+
+    def _copies(self, stream: Stream) -> Stream:
+        """The stream with its replicas counted in copies: on a ladder each has as many as there are rungs."""
+        return replace(stream, replica=stream.replica * self.rungs)
 
     def _shape(self, replicas: int) -> tuple[int, ...]:
         rungs = (self.rungs,) if self.ladder else ()
@@ -209,7 +214,7 @@ class CompiledKernel:
     ) -> discrete.Batch:
         sites = self.action.lattice.sites
         return discrete.Batch(
-            geometry=self._geometry,
+            geometry=self.action.lattice,
             field=field.reshape(len(tally), sites),
             rungs=self.rungs,
             q=self.action.q if isinstance(self.action, Potts) else 0,

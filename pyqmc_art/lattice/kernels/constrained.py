@@ -80,8 +80,9 @@ class Constrained(CompiledKernel):
         """Make fields of the right magnetization: ``"hot"`` in random order, ``"cold"`` the up spins first."""
         sites = self.action.lattice.sites
         field = np.full((replicas * self.rungs, sites), -1, np.int8)
+        copies = self._copies(stream)
         for r in range(len(field)):
-            keys = stream.shifted(r).integers("start", np.arange(sites), 1)[0]
+            keys = copies.shifted(r).integers("start", np.arange(sites), 1)[0]
             order = np.argsort(keys, kind="stable") if how == "hot" else np.arange(sites)
             field[r, order[: self.up]] = 1
         return field.reshape(self._shape(replicas))

@@ -12,14 +12,15 @@ from pyqmc_art.ops import discrete
 
 class _LocalKernel(CompiledKernel):
     def _prepare(self) -> None:
-        self._colour = self.action.lattice.colour
+        # Asked for its error: a lattice whose colouring cannot close has no coloured sweep.
+        _ = self.action.lattice.colours
         self._rule, self._table = self._tabulate()
 
     def _tabulate(self) -> tuple[str, acceptance.Table]:
         raise TypeError(f"{type(self).__name__} must define _tabulate")
 
     def _run(self, batch: discrete.Batch) -> None:
-        self._operations.local_steps(batch, self._rule, self._table, self._colour)
+        self._operations.local_steps(batch, self._rule, self._table)
 
     def _ising(self) -> list[Ising]:
         return [a for a in self.targets if isinstance(a, Ising)]
@@ -31,8 +32,8 @@ class _LocalKernel(CompiledKernel):
 class Metropolis(_LocalKernel):
     """Metropolis sweep: propose a flip (Ising) or another colour (Potts) at every site, accept with min(1, exp(-dS)).
 
-    A change that costs nothing is accepted with probability 15/16, so that the coloured sweep is irreducible at every
-    coupling (see :data:`pyqmc_art.lattice.acceptance.EQUAL_ENERGY_ACCEPTANCE`).
+    A change that costs (next to) nothing is accepted with probability 15/16, so that the coloured sweep is irreducible
+    at every coupling (see :data:`pyqmc_art.lattice.acceptance.LARGEST_UPHILL_ACCEPTANCE`).
 
     Raises
     ------

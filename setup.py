@@ -121,7 +121,7 @@ def list_extensions() -> list[Extension]:
         "extra_link_args": ["-pthread"],
         "optional": not REQUIRE_NATIVE,
     }
-    core = Pybind11Extension("pyqmc_art._core", find_sources("", "bind", "core", "kernels"), cxx_std=17, **options)
+    core = Pybind11Extension("pyqmc_art._core", find_sources("", "bind", "core", "images", "kernels"), cxx_std=17, **options)
     core.extra_compile_args += [*COMMON, *WARNINGS]
     if not (ROOT / "pyqmc_art" / "capi.pyx").exists():
         return [core]

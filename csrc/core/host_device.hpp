@@ -12,3 +12,7 @@
 #if !defined(PYQMC_ISA)
 #define PYQMC_ISA baseline
 #endif
+
+#define PYQMC_TEXT_OF(x) #x
+#define PYQMC_TEXT(x) PYQMC_TEXT_OF(x)
+#define PYQMC_ISA_NAME PYQMC_TEXT(PYQMC_ISA)

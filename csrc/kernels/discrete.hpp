@@ -8,9 +8,6 @@
 #include "kernels/local.hpp"
 #include "kernels/sums.hpp"
 
-#define PYQMC_TEXT(x) #x
-#define PYQMC_NAME(x) PYQMC_TEXT(x)
-
 namespace pyqmc {
 inline namespace PYQMC_ISA {
 namespace {
@@ -95,7 +92,7 @@ void over(const Job& job) {
 
 extern const DiscreteKernels discrete_kernels;
 const DiscreteKernels discrete_kernels = {
-    PYQMC_NAME(PYQMC_ISA),
+    PYQMC_ISA_NAME,
     over<LocalJob, local_share<std::int8_t>, local_share<std::int16_t>, true>,
     over<ClusterJob, swendsen_wang_share<std::int8_t>, swendsen_wang_share<std::int16_t>, false>,
     over<ClusterJob, wolff_share<std::int8_t>, wolff_share<std::int16_t>, false>,

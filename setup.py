@@ -125,11 +125,10 @@ def list_extensions() -> list[Extension]:
     core.extra_compile_args += [*COMMON, *WARNINGS]
     if not (ROOT / "pyqmc_art" / "capi.pyx").exists():
         return [core]
-    # The same kernels once more, for callers without Python; the object files are those of _core, which is built first.
+    # The functions themselves stay in _core, which hands out their addresses; capi only makes them known to Cython.
     # What Cython writes is not ours to keep free of warnings.
-    sources = ["pyqmc_art/capi.pyx", *find_sources("core", "kernels")]
     flags = ["-fvisibility=hidden", "-g0", "-std=c++17", *COMMON]
-    capi = Extension("pyqmc_art.capi", sources, language="c++", extra_compile_args=flags, **options)
+    capi = Extension("pyqmc_art.capi", ["pyqmc_art/capi.pyx"], language="c++", extra_compile_args=flags, **options)
     return [core, *cythonize([capi], build_dir="build/cython", language_level=3, quiet=True)]
 
 

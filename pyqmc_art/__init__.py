@@ -15,11 +15,11 @@ Examples
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyqmc_art.backends import use_backend
+    from pyqmc_art.include import get_include
     from pyqmc_art.lattice.actions import Ising, Potts
     from pyqmc_art.lattice.chain import chain, resume, sample
     from pyqmc_art.lattice.geometry import Lattice
@@ -48,6 +48,7 @@ _HOME = {
     "Wolff": "lattice.kernels.cluster",
     "build": "lattice.kernels.compose",
     "chain": "lattice.chain",
+    "get_include": "include",
     "open_ensemble": "store.ensemble",
     "resume": "lattice.chain",
     "sample": "lattice.chain",
@@ -76,13 +77,6 @@ __all__ = [
     "sample",
     "use_backend",
 ]
-
-
-def get_include() -> str:
-    """Return the folder of the C++ headers, for ``-I``; an editable installation names the checkout's ``csrc``."""
-    package = Path(__file__).resolve().parent
-    installed = package / "include"
-    return str(installed if installed.is_dir() else package.parent / "csrc")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,1 +1,53 @@
-"""What ``csrc/module.cpp`` binds, one declaration for each ``m.def``."""
+"""What ``csrc/module.cpp`` binds. Arrays are checked (dtype, shape, C order, writeable), never cast or copied."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+purposes: dict[str, int]
+capi: Any
+"""PyCapsule with a ``pyqmc_interface``, see ``csrc/capi/interface.hpp``."""
+
+class Lattice:
+    def __init__(self, kind: str, shape: Sequence[int], periodic: Sequence[bool]) -> None: ...
+
+class Batch:
+    def __init__(
+        self,
+        lattice: Lattice,
+        field: NDArray[Any],
+        *,
+        rungs: int,
+        q: int,
+        key: int,
+        first_replica: int,
+        first_step: int,
+        steps: int,
+        every: int,
+        sums: NDArray[np.int64],
+        tally: NDArray[np.int64],
+        threads: int,
+    ) -> None: ...
+
+def philox(counter: NDArray[np.uint32], key: int, out: NDArray[np.uint32]) -> None: ...
+def available_isas() -> list[str]: ...
+def isa() -> str: ...
+def local_steps(batch: Batch, rule: int, table: NDArray[np.uint64]) -> None: ...
+def swendsen_wang_steps(
+    batch: Batch, unequal: bool, bond: NDArray[np.uint64], ghost: NDArray[np.uint64], ghost_spin: int
+) -> None: ...
+def wolff_steps(
+    batch: Batch,
+    neighbours: NDArray[np.int32],
+    unequal: bool,
+    bond: NDArray[np.uint64],
+    ghost: NDArray[np.uint64],
+    ghost_spin: int,
+    clusters: int,
+) -> None: ...
+def exchange_steps(
+    batch: Batch, neighbours: NDArray[np.int32], table: NDArray[np.uint64], range: int
+) -> None: ...
+def measure(batch: Batch) -> None: ...

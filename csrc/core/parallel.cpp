@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -39,19 +40,31 @@ std::int64_t Team::end(std::int64_t n) const { return n * (rank + 1) / size; }
 
 void over_replicas(std::int64_t replicas, int threads, bool shareable, Work work, const void* context) {
   const bool share = shareable && replicas < threads;
-  const int size = share ? threads : static_cast<int>(std::min<std::int64_t>(threads, replicas));
-  Barrier barrier(size);
+  const int wanted = share ? threads : static_cast<int>(std::min<std::int64_t>(threads, replicas));
+  if (wanted < 1) return;
+  // The members wait until it is known how many there are: the system may refuse to start some of them.
+  std::atomic<int> size{0};
+  std::atomic<Barrier*> barrier{nullptr};
   const auto member = [&](int rank) {
+    while (size.load(std::memory_order_acquire) == 0) std::this_thread::yield();
     if (share) {
-      work(context, Team{rank, size, &barrier, rank}, 0, replicas);
+      work(context, Team{rank, size, barrier, rank}, 0, replicas);
     } else {
       const Team whole{rank, size, nullptr, rank};
       work(context, Team{0, 1, nullptr, rank}, whole.begin(replicas), whole.end(replicas));
     }
   };
   std::vector<std::thread> others;
-  for (int rank = 1; rank < size; ++rank) others.emplace_back(member, rank);
-  if (size > 0) member(0);
+  others.reserve(static_cast<std::size_t>(wanted));
+  try {
+    for (int rank = 1; rank < wanted; ++rank) others.emplace_back(member, rank);
+  } catch (const std::system_error&) {
+    // Fewer threads do the same work, with the same result.
+  }
+  Barrier together(static_cast<int>(others.size()) + 1);
+  barrier = &together;
+  size.store(static_cast<int>(others.size()) + 1, std::memory_order_release);
+  member(0);
   for (std::thread& thread : others) thread.join();
 }
 

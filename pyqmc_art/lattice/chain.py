@@ -374,10 +374,11 @@ class _Run:
                 fields.append(block.fields)
         return Ensemble.in_memory(
             configuration=self.configuration,
-            attributes={**self.provenance(), **self.facts},
+            attributes=self.provenance(),
             series={name: np.concatenate(parts) for name, parts in series.items()},
             fields=np.concatenate(fields) if fields else None,
             seconds=self.facts["seconds"],
+            facts=self.facts,
         )
 
     def to_file(self, path: Path, force: bool, monitor: Monitor) -> Ensemble:

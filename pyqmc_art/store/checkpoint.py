@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,8 +25,8 @@ from pyqmc_art.errors import InputError, StoreError
 _MAGIC: Final = b"pyqmc_art state\n1"
 _LENGTH: Final = struct.Struct("<Q")
 _DIGEST_SIZE: Final = 32
-_KINDS: Final = "biufc"
-"""Kinds of dtype a state may hold: booleans, integers, floats and complex numbers."""
+_DTYPE: Final = re.compile(r"[<>|][biufc]\d+")
+"""What a state may hold: booleans, integers, floats and complex numbers, in numpy's spelling."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _describe(checkpoint: Checkpoint, run: str) -> tuple[bytes, list[NDArray[Any
     """Header as JSON, and the arrays in C order."""
     arrays = [np.asarray(array, order="C") for array in checkpoint.arrays.values()]
     for name, array in zip(checkpoint.arrays, arrays, strict=True):
-        if array.dtype.kind not in _KINDS:
+        if not _DTYPE.fullmatch(array.dtype.str):
             raise InputError(f"state array {name!r} has dtype {array.dtype}; expected booleans or numbers")
     header = {
         "run": run,
@@ -179,10 +180,12 @@ def _read(file: BinaryIO, path: Path) -> tuple[dict[str, Any], dict[str, NDArray
 
 def _allocate(dtype: object, shape: object, limit: int) -> NDArray[Any]:
     """Make an array a header describes, unless the file is too short to hold it."""
+    if not _DTYPE.fullmatch(str(dtype)):
+        raise ValueError(f"no such dtype: {dtype}")
     kind = np.dtype(str(dtype))
     extents = [int(n) for n in shape]  # type: ignore[attr-defined]
-    if kind.kind not in _KINDS or min(extents, default=0) < 0 or math.prod(extents) * kind.itemsize > limit:
-        raise ValueError(f"no such array: {dtype}, {shape}")
+    if min(extents, default=0) < 0 or math.prod(extents) * kind.itemsize > limit:
+        raise ValueError(f"no such shape: {shape}")
     return np.empty(extents, kind)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError, StoreError
 from pyqmc_art.stats.autocorrelation import gamma_method
 from pyqmc_art.stats.estimate import Estimate
-from pyqmc_art.store.checkpoint import read_checkpoint, state_path
+from pyqmc_art.store.checkpoint import Checkpoint, read_checkpoint, state_path
 from pyqmc_art.store.configuration import check_same_configuration
 from pyqmc_art.store.hdf5 import (
     FIELDS,
@@ -122,6 +122,7 @@ class Ensemble:
     measurements : number of measurements in each replica
     replicas : number of replicas
     seconds : computing time, None if unknown
+    facts : what the run noted about itself, for instance averages such as ``acceptance``
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class Ensemble:
         replicas: int,
         seconds: float | None,
         file: h5py.File | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = path
         self.configuration = dict(configuration)
@@ -144,6 +146,7 @@ class Ensemble:
         self.measurements = measurements
         self.replicas = replicas
         self.seconds = seconds
+        self.facts = dict(facts or {})
         self._file = file
 
     @classmethod
@@ -154,6 +157,7 @@ class Ensemble:
         series: Mapping[str, NDArray[np.float64]],
         fields: NDArray[Any] | None = None,
         seconds: float | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Ensemble:
         """Make an ensemble of arrays.
 
@@ -173,9 +177,8 @@ class Ensemble:
             raise InputError(f"the series begin with shapes {sorted(shapes)}; expected one (measurements, replicas)")
         saved = None if fields is None else Fields(fields, len(fields))
         measurements, replicas = next(iter(shapes), (0, 0 if saved is None else saved.shape[1]))
-        return cls(
-            None, configuration, attributes, Series(series, measurements), saved, measurements, replicas, seconds
-        )
+        table = Series(series, measurements)
+        return cls(None, configuration, attributes, table, saved, measurements, replicas, seconds, None, facts)
 
     @property
     def every(self) -> int:
@@ -224,7 +227,21 @@ class Ensemble:
             for row in rows
         ]
         notes = [f"{name}: {warning}" for name, estimate in estimates.items() for warning in estimate.warnings]
-        return "\n".join([self._title(), *table, *notes])
+        return "\n".join([self._title(), *table, *self._remarks(estimates), *notes])
+
+    def _remarks(self, estimates: Mapping[str, Estimate]) -> list[str]:
+        """What the kernel noted, on a line; for Wolff also tau_int in units of V turned sites."""
+        noted = {k: v for k, v in self.facts.items() if isinstance(v, float) and not k.endswith("seconds")}
+        lines = ["; ".join(f"{key} {value:.3g}" for key, value in noted.items())] if noted else []
+        turned = noted.get("turned")
+        if turned:
+            scaled = {
+                name: Estimate(e.tau_int * turned, (e.tau_int_error or math.nan) * turned)
+                for name, e in estimates.items()
+                if e.tau_int is not None
+            }
+            lines.append("tau_int in units of V turned sites: " + ", ".join(f"{k} {v}" for k, v in scaled.items()))
+        return lines
 
     def close(self) -> None:
         """Close the file; what was not read yet cannot be read any more."""
@@ -277,15 +294,16 @@ def open_ensemble(path: str | os.PathLike[str]) -> Ensemble:
 
 def _opened(path: Path) -> Ensemble:
     # The state before the file: the file never has less than the state counts.
-    counted = _read_counts(path)
+    counted = _read_state(path)
     file = open_for_reading(path)
     try:
         configuration, attributes = read_attributes(file, path)
         layout = read_layout(file, path)
         names = [series_name(name) for name in layout.series]
-        known = counted is not None and counted[0] == attributes.get("run")
-        if counted is not None and known:
-            _, measurements, saved = counted
+        facts: Mapping[str, Any] = {}
+        if counted is not None and counted[1] == attributes.get("run"):
+            state = counted[0]
+            measurements, saved, facts = state.measurements, state.saved, state.facts
         else:
             measurements = count_rows(file, names, path)
             saved = count_rows(file, [FIELDS] if layout.fields else [], path)
@@ -298,16 +316,17 @@ def _opened(path: Path) -> Ensemble:
     except (InputError, StoreError):
         file.close()
         raise
-    return Ensemble(path, configuration, attributes, series, fields, measurements, cast(int, replicas), seconds, file)
+    return Ensemble(
+        path, configuration, attributes, series, fields, measurements, cast(int, replicas), seconds, file, facts
+    )
 
 
-def _read_counts(path: Path) -> tuple[str, int, int] | None:
-    """Run, measurements and fields that the state beside a file counts; None if there is no intact state."""
+def _read_state(path: Path) -> tuple[Checkpoint, str] | None:
+    """The state beside a file and the run it belongs to; None if there is no intact state."""
     try:
-        state, run = read_checkpoint(state_path(path))
+        return read_checkpoint(state_path(path))
     except StoreError:
         return None
-    return run, state.measurements, state.saved
 
 
 def _time(estimate: Estimate) -> str:

@@ -210,7 +210,7 @@ def open_for_reading(path: Path) -> h5py.File:
         file = h5py.File(source, "r", locking=False)
     try:
         with damage_reported(path):
-            form = file.attrs.get("format")
+            form = file.attrs["format"] if "format" in list(file.attrs) else None
         if form != FORMAT:
             what = "has no such mark" if form is None else f"has format {form!r}"
             raise InputError(f"{path} is not a run file of this program: expected format {FORMAT!r}, but it {what}")

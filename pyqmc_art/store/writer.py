@@ -27,7 +27,6 @@ from pyqmc_art.store.hdf5 import (
     open_for_reading,
     read_attributes,
     read_layout,
-    read_seconds,
     series_name,
 )
 from pyqmc_art.store.lock import Lock
@@ -139,7 +138,7 @@ class EnsembleWriter:
             stored, attributes = read_attributes(source, target)
             check_stream_version(target, attributes)
             state, run = read_checkpoint(state_path(target))
-            if run != attributes["run"]:
+            if run != attributes.get("run"):
                 raise StoreError(f"{state_path(target)} is the state of another run than {target}; bring the right one")
             layout = read_layout(source, target)
             rows = {n: state.saved if n == FIELDS else state.measurements for n in layout.datasets()}
@@ -151,7 +150,7 @@ class EnsembleWriter:
             with writer._prepared("resumed"):
                 for name, count in rows.items():
                     writer._file.copy_rows(source, name, count)
-                writer._file.write_seconds(read_seconds(source, target))
+                writer._file.write_seconds(state.seconds)
                 writer._file.flush()
                 os.replace(partial_path(target), target)
         writer.configuration = wanted

@@ -230,6 +230,6 @@ class CompiledKernel:
 
     def _from_sums(self, observable: SumObservable, sums: NDArray[np.int64]) -> NDArray[np.float64]:
         """Evaluate the sums (measurements, batch, 2) of every rung by its own action."""
-        by_rung = sums.reshape(len(sums), -1, self.rungs, 2)
+        by_rung = sums.reshape(len(sums), sums.shape[1] // self.rungs, self.rungs, 2)
         values = [observable.from_sums(a, by_rung[:, :, k, 0], by_rung[:, :, k, 1]) for k, a in enumerate(self.targets)]
         return np.stack(values, axis=2) if self.ladder else values[0]

@@ -1,0 +1,46 @@
+"""The random stream: Philox blocks of given counters, compiled and by NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.catalogue import list_isas
+from benchmarks.judgement import Verdict
+from benchmarks.race import ROUNDS, note
+from pyqmc_art.rng import philox
+
+BLOCKS = 2**16
+KEY = 0xA4093822299F31D0
+COUNTER = np.array([[0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344]], np.uint32)
+KNOWN_KEY = 0x299F31D0A4093822
+KNOWN = [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]
+"""The third known answer of Random123 for philox4x32 with 10 rounds: counter and key are digits of pi."""
+
+
+def compiled(counter, key):
+    from pyqmc_art import _core
+
+    out = np.empty_like(counter)
+    _core.philox(counter, key, out)
+    return out
+
+
+@pytest.mark.parametrize("how", [*(["compiled"] if list_isas() else []), "NumPy"])
+def test_philox(benchmark, paddock, how):
+    blocks = {"compiled": compiled, "NumPy": philox}[how]
+    assert blocks(COUNTER, KNOWN_KEY)[0].tolist() == KNOWN
+    counter = np.zeros((BLOCKS, 4), np.uint32)
+    counter[:, 0] = np.arange(BLOCKS)
+    assert np.array_equal(blocks(counter, KEY), philox(counter, KEY))
+    repeats = 20 if how == "compiled" else 2
+
+    def run():
+        for _ in range(repeats):
+            blocks(counter, KEY)
+
+    benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1, iterations=1)
+    if not benchmark.disabled:
+        cost = 1e9 * np.array(benchmark.stats.stats.data) / (repeats * counter.nbytes)
+        verdict = Verdict(True, "Random123's known answer")
+        note(paddock, benchmark, "random", f"Philox4x32-10 of {BLOCKS} counters", how, "byte", cost, verdict)

@@ -1,0 +1,45 @@
+"""One session: what the benchmarks share, which clock they run on, and the record they leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import record
+from benchmarks.race import CLOCKS, Paddock
+
+_SHARED = pytest.StashKey[Paddock]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", metavar="NAME", help="write the figures to benchmarks/results/NAME.json")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_SHARED] = Paddock()
+    record.path_of(config.getoption("--record") or "unnamed")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Benchmarks are the files bench_*.py, wherever the project's own python_files points."""
+    return pytest.Module.from_parent(parent, path=file_path) if file_path.match("bench_*.py") else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """CPU time, unless a benchmark says otherwise."""
+    for item in items:
+        if "benchmark" in getattr(item, "fixturenames", ()) and item.get_closest_marker("benchmark") is None:
+            item.add_marker(pytest.mark.benchmark(timer=CLOCKS["cpu"]))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    name = session.config.getoption("--record")
+    measurements = session.config.stash[_SHARED].measurements
+    if name and exitstatus == 0 and measurements:
+        record.write(record.collect(measurements), record.path_of(name))
+
+
+@pytest.fixture(scope="session")
+def paddock(pytestconfig: pytest.Config) -> Paddock:
+    return pytestconfig.stash[_SHARED]

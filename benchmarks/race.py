@@ -1,0 +1,164 @@
+"""One benchmark: judge, then time. The only way a figure gets into a record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.contenders import UNITS, Contender, Ours, Runner
+from benchmarks.judgement import Reference, Verdict, exact_reference, judge, judge_small, measured_reference
+from benchmarks.record import Measurement
+from pyqmc_art.lattice.kernels import compose
+from pyqmc_art.protocols import Field
+from pyqmc_art.rng import Stream
+from pyqmc_art.testing.cases import Case
+
+ROUNDS: Final = 9
+SECONDS_PER_ROUND: Final = 0.1
+SITES_TO_JUDGE: Final = 2**20
+"""Sites of all configurations that are judged together: then 1 % of beta is about ten standard errors."""
+
+Timer = Callable[[], float]
+
+CLOCKS: Final[Mapping[str, Timer]] = {"cpu": time.process_time, "wall": time.perf_counter}
+"""CPU time of all threads, which other users of the machine disturb least, or time on the wall."""
+
+
+@dataclass
+class Paddock:
+    """What the benchmarks of a session share: equilibrium configurations, references and judgements, made once each."""
+
+    stream: Stream = field(default_factory=lambda: Stream.from_seed(2024))
+    measurements: list[Measurement] = field(default_factory=list)
+    _fields: dict[Any, Field] = field(default_factory=dict)
+    _references: dict[Any, Reference | None] = field(default_factory=dict)
+    _verdicts: dict[Any, Verdict] = field(default_factory=dict)
+
+    def fields(self, case: Case) -> Field:
+        """Equilibrium configurations: by Swendsen-Wang, or by the kernel itself where it keeps the magnetization."""
+        key = (case.action, case.spin_sum)
+        if key not in self._fields:
+            own = case.spin_sum is not None
+            kernel = case.build() if own else compose.build("swendsen-wang", case.action, {})
+            stream = self.stream.fold("equilibrium")
+            state = kernel.init(kernel.start(stream, max(1, SITES_TO_JUDGE // case.action.lattice.sites)))
+            steps = 500 if own else 10 * round(max(case.action.lattice.shape) ** 0.5)
+            self._fields[key] = kernel.advance(stream, state, steps)[0].field
+        return self._fields[key]
+
+    def reference(self, case: Case) -> Reference | None:
+        """The energy at the size that is timed; None where nothing independent is known."""
+        key = (case.action, case.spin_sum)
+        if key not in self._references:
+            found = None if case.spin_sum is not None else exact_reference(case)
+            if found is None and case.spin_sum is None and case.kernel != "swendsen-wang":
+                found = measured_reference(case, self.fields(case), self.stream.fold("reference"))
+            elif found is None:
+                return None
+            self._references[key] = found
+        return self._references[key]
+
+    def judge(self, contender: Contender, case: Case) -> Verdict:
+        """Judge a contender from equilibrium configurations."""
+        key = (contender.name, contender if isinstance(contender, Ours) else None, case.kernel, case.action)
+        if key not in self._verdicts:
+            small = judge_small(contender, case) if isinstance(contender, Ours) else None
+            runner = contender.load(case, self.fields(case), self.stream.fold(contender.name))
+            self._verdicts[key] = judge(case, runner, self.reference(case), small)
+        return self._verdicts[key]
+
+
+def race(paddock: Paddock, benchmark: Any, section: str, contender: Contender, case: Case) -> None:
+    """Judge a contender, then time it on one configuration; a peer that is wrong is listed as wrong and not timed."""
+    verdict = paddock.judge(contender, case)
+    if not verdict.passed:
+        message = f"{contender.name} is wrong on {case.name}: {verdict.summary}"
+        if isinstance(contender, Ours):
+            pytest.fail(message)
+        wrong = Measurement(section, case.name, contender.name, UNITS[case.kernel], "cpu", verdict)
+        paddock.measurements.append(wrong)
+        pytest.skip(message)
+    runner = contender.load(case, paddock.fields(case)[:1], paddock.stream.fold("timed"))
+    time_runner(paddock, benchmark, section, runner, case, contender.name, verdict)
+
+
+def race_variant(
+    paddock: Paddock,
+    benchmark: Any,
+    section: str,
+    variant: Ours,
+    case: Case,
+    column: str,
+    replicas: int = 1,
+    clock: str = "cpu",
+) -> None:
+    """Time a variant of ours that gives the same bytes as the one that is judged."""
+    fields, stream = paddock.fields(case)[:replicas], paddock.stream.fold("timed")
+    plain = Ours()
+    verdict = paddock.judge(plain, case)
+    runner, ours = variant.load(case, fields, stream), plain.load(case, fields, stream)
+    for each in (runner, ours):
+        each.run(2)
+    assert np.array_equal(runner.fields(), ours.fields()), f"{column} differs from {plain.name} on {case.name}"
+    assert verdict.passed, verdict.summary
+    verdict = replace(verdict, source=f"same bytes; {verdict.source}")
+    time_runner(paddock, benchmark, section, runner, case, column, verdict, clock)
+
+
+def time_runner(
+    paddock: Paddock,
+    benchmark: Any,
+    section: str,
+    runner: Runner,
+    case: Case,
+    column: str,
+    verdict: Verdict,
+    clock: str = "cpu",
+) -> None:
+    """Time steps of a runner that has been judged."""
+    steps = steps_per_round(runner, CLOCKS[clock])
+    work: list[float] = []
+    benchmark.group = f"{section}: {case.name}"
+    benchmark.pedantic(lambda: work.append(runner.run(steps)), rounds=ROUNDS, warmup_rounds=1, iterations=1)
+    if benchmark.disabled:
+        return
+    seconds = np.array(benchmark.stats.stats.data)
+    # Some work comes with steps that are not part of it; some work, as that of single clusters, varies by chance.
+    cost = 1e9 * (seconds - steps * runner.overhead) / np.array(work[-len(seconds) :])
+    note(paddock, benchmark, section, case.name, column, UNITS[case.kernel], cost, verdict, clock)
+
+
+def note(
+    paddock: Paddock,
+    benchmark: Any,
+    section: str,
+    case: str,
+    column: str,
+    unit: str,
+    cost: NDArray[np.float64],
+    verdict: Verdict,
+    clock: str = "cpu",
+) -> None:
+    """Put the costs of all rounds, ns for each unit of work, into the record."""
+    costs = (float(np.median(cost)), float(np.min(cost)), float(np.max(cost)))
+    paddock.measurements.append(Measurement(section, case, column, unit, clock, verdict, *costs, len(cost)))
+    benchmark.extra_info.update(ns_per_unit=costs[0], unit=unit)
+
+
+def steps_per_round(runner: Runner, timer: Timer) -> int:
+    """How many steps take about as long as a round should; doubling, because the first call may compile something."""
+    runner.run(1)
+    steps = 1
+    while True:
+        before = timer()
+        runner.run(steps)
+        seconds = timer() - before
+        if seconds > SECONDS_PER_ROUND / 4:
+            return max(1, round(steps * SECONDS_PER_ROUND / seconds))
+        steps *= 2

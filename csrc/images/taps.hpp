@@ -55,7 +55,8 @@ struct TapTable {
   std::int64_t taps = 0;
 
   Taps view() const {
-    return {static_cast<std::int64_t>(start.size()), taps, start.data(), count.data(), weight.data(), low.data(), high.data()};
+    return {static_cast<std::int64_t>(start.size()), taps, start.data(), count.data(), weight.data(),
+            low.data(), high.data()};
   }
 };
 

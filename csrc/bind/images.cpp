@@ -19,7 +19,11 @@ Pixels view_picture(const py::array& picture) {
   if (pixels.height < 1 || pixels.width < 1 || pixels.channels < 1 || pixels.channels > 4)
     throw BadArgument("picture needs at least one pixel and 1 to 4 channels");
   if (pixels.height > INT32_MAX || pixels.width > INT32_MAX) throw BadArgument("picture has too many rows or columns");
-  if (picture.strides(2) != 1 || picture.strides(1) != pixels.channels || picture.strides(0) < 0)
+  // The stride of an axis of one element says nothing.
+  const bool packed = (pixels.channels == 1 || picture.strides(2) == 1) &&
+                      (pixels.width == 1 || picture.strides(1) == pixels.channels) &&
+                      (pixels.height == 1 || picture.strides(0) >= 0);
+  if (!packed)
     throw BadArgument("the pixels of a row of picture must follow one another; pass numpy.ascontiguousarray(...)");
   return pixels;
 }

@@ -1,0 +1,220 @@
+"""Patches of a picture: a pyramid of adjacent cells, each resampled to the size a detector expects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyqmc_art import backends
+from pyqmc_art.errors import InputError, unknown
+from pyqmc_art.ops import images
+
+SQUARES: Final = ("center", "squash")
+LEVEL_RULE: Final = ((1024, (1, 2, 4)), (512, (1, 2)), (0, (1,)))
+"""Smallest side of the picture -> cells along each side: 21, 5 or 1 patches."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Patches of one picture, level by level, row by row.
+
+    Attributes
+    ----------
+    pixels : uint8, shape (n, size, size, channels)
+    boxes : float32, shape (n, 4): left, top, right, bottom in source pixels
+    levels : shape (n,), cells along each side of the patch's level (1, 2 or 4)
+    """
+
+    pixels: Pixels
+    boxes: NDArray[np.float32]
+    levels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def choose_levels(width: int, height: int) -> tuple[int, ...]:
+    """Levels of the pyramid by the smaller side: >= 1024 gives (1, 2, 4), >= 512 gives (1, 2), else (1,).
+
+    Examples
+    --------
+    >>> choose_levels(1024, 2000), choose_levels(1023, 2000), choose_levels(511, 600)
+    ((1, 2, 4), (1, 2), (1,))
+    """
+    return next(levels for least, levels in LEVEL_RULE if min(width, height) >= least)
+
+
+def plan_patches(
+    width: int, height: int, levels: str | Sequence[int] = "auto", square: str = "center"
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Boxes and levels of the patches of a picture.
+
+    A level of k cuts the picture into k x k adjacent cells that do not overlap; levels overlap each other, so patches
+    are never an independent sample. Cells of a picture that is not square are not square either: ``"center"`` takes the
+    largest centred square of each cell, ``"squash"`` the whole cell.
+
+    Parameters
+    ----------
+    width, height : of the picture, in pixels
+    levels : ``"auto"`` (see :func:`choose_levels`) or cells along each side, for instance ``(1, 2)``
+    square : ``"center"`` or ``"squash"``
+
+    Returns
+    -------
+    boxes, float32 of shape (n, 4), as left, top, right, bottom; levels, shape (n,)
+
+    Raises
+    ------
+    InputError
+        For an empty picture, an unknown ``square``, or levels that are no whole numbers of at least 1 or leave cells
+        smaller than one pixel.
+
+    Examples
+    --------
+    >>> boxes, levels = plan_patches(600, 520)
+    >>> len(boxes), levels.tolist()
+    (5, [1, 2, 2, 2, 2])
+    >>> boxes[1].tolist()
+    [20.0, 0.0, 280.0, 260.0]
+    """
+    if min(width, height) < 1:
+        raise InputError(f"a picture of {width} x {height} pixels has no patches")
+    if square not in SQUARES:
+        raise unknown("square", square, SQUARES)
+    chosen = choose_levels(width, height) if isinstance(levels, str) and levels == "auto" else levels
+    if isinstance(chosen, str) or not chosen or any(k != int(k) or not 1 <= k <= min(width, height) for k in chosen):
+        raise InputError(f"levels is {levels!r}; expected 'auto' or whole numbers from 1 to {min(width, height)}")
+    boxes = [
+        _cell(width, height, int(k), column, row, square) for k in chosen for row in range(k) for column in range(k)
+    ]
+    return np.array(boxes, np.float32), np.array([int(k) for k in chosen for _ in range(k * k)], np.int64)
+
+
+def _cell(width: int, height: int, k: int, column: int, row: int, square: str) -> tuple[float, float, float, float]:
+    left, right = width * column / k, width * (column + 1) / k
+    top, bottom = height * row / k, height * (row + 1) / k
+    if square == "center":
+        side = min(right - left, bottom - top)
+        left, top = (left + right - side) / 2, (top + bottom - side) / 2
+        right, bottom = left + side, top + side
+    return left, top, min(right, width), min(bottom, height)
+
+
+def make_patches(
+    image: Pixels,
+    size: int = 224,
+    levels: str | Sequence[int] = "auto",
+    *,
+    square: str = "center",
+    filter: str = "bicubic",
+    threads: int | None = None,
+    backend: str | None = None,
+) -> Patches:
+    """Cut a picture into the patches of its pyramid and resample each to ``size`` x ``size``.
+
+    Like Pillow's ``resize(box=...)``, the filter reads its support beyond the cell: neighbouring patches share those
+    pixels, about two source pixels times the downscaling factor on each side for bicubic.
+
+    Parameters
+    ----------
+    image : uint8, shape (h, w, channels), 1 to 4 channels
+    size : side of a patch in pixels: 224 (Swin), 256 (EfficientNet)
+    levels, square : as in :func:`plan_patches`
+    filter : ``"bicubic"``, ``"bilinear"``, ``"lanczos"`` or ``"box"``
+    threads, backend : None takes the defaults; the bytes are the same
+
+    Raises
+    ------
+    InputError
+        For an image, a size or a filter that cannot be used.
+
+    Examples
+    --------
+    >>> patches = make_patches(np.zeros((600, 520, 3), np.uint8), size=64)
+    >>> patches.pixels.shape
+    (5, 64, 64, 3)
+    """
+    picture = _checked(image)
+    boxes, chosen = plan_patches(picture.shape[1], picture.shape[0], levels, square)
+    return Patches(_resample(picture, boxes, (size, size), filter, threads, backend), boxes, chosen)
+
+
+def resample(
+    image: Pixels,
+    size: tuple[int, int],
+    box: Sequence[float] | None = None,
+    filter: str = "bicubic",
+    *,
+    threads: int | None = None,
+    backend: str | None = None,
+) -> Pixels:
+    """Resample a picture, or a box of it: to the bit what Pillow's ``Image.resize(size, filter, box)`` gives.
+
+    Across the rows first, rounded to bytes, then down the columns (Pillow's order; Pillow 12.2 and later go down first
+    where a picture is more than 100 times as tall as wide and shrinks, which this function does not follow). Channels
+    are independent: premultiply colours by alpha first where that matters.
+
+    Parameters
+    ----------
+    image : uint8, shape (h, w, channels), or (h, w); a crop of a larger array is read in place
+    size : (width, height) of the result
+    box : left, top, right, bottom in source pixels, rounded to float32; None means all of it
+    filter : ``"bicubic"`` (a = -1/2), ``"bilinear"``, ``"lanczos"`` or ``"box"``, antialiased when shrinking
+
+    Returns
+    -------
+    uint8 of shape (height, width, channels), or (height, width)
+
+    Raises
+    ------
+    InputError
+        For an image, a size, a box or a filter that cannot be used.
+
+    Examples
+    --------
+    >>> resample(np.full((10, 20, 3), 7, np.uint8), (5, 4)).shape
+    (4, 5, 3)
+    """
+    picture = _checked(image)
+    whole = (0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))
+    boxes = np.array([whole if box is None else tuple(box)], np.float32)
+    left, top, right, bottom = (float(x) for x in boxes[0]) if boxes.shape == (1, 4) else (math.nan,) * 4
+    if not (0 <= left < right <= picture.shape[1] and 0 <= top < bottom <= picture.shape[0]):
+        raise InputError(
+            f"box is {box}; expected left < right and top < bottom inside the picture of "
+            f"{picture.shape[1]} x {picture.shape[0]} pixels"
+        )
+    out = _resample(picture, boxes, size, filter, threads, backend)[0]
+    return out[:, :, 0] if image.ndim == 2 else out
+
+
+def _resample(
+    picture: Pixels, boxes: NDArray[np.float32], size: Any, filter: str, threads: int | None, backend: str | None
+) -> Pixels:
+    if filter not in images.FILTERS:
+        raise unknown("filter", filter, images.FILTERS)
+    whole = isinstance(size, (tuple, list)) and len(size) == 2 and all(n == int(n) and 1 <= n <= 2**16 for n in size)
+    if not whole:
+        raise InputError(f"size is {size!r}; expected (width, height) in whole pixels from 1 to {2**16}")
+    width, height = (int(n) for n in size)
+    out = np.empty((len(boxes), height, width, picture.shape[2]), np.uint8)
+    images.resample(backends.resolve(backend))(picture, boxes, out, filter, threads or backends.default_threads())
+    return out
+
+
+def _checked(image: Any) -> Pixels:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
+        given = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"image is {given}; expected a uint8 array of shape (height, width, channels)")
+    picture = image[:, :, None] if image.ndim == 2 else image
+    if picture.shape[2] > 4:
+        raise InputError(f"image has {picture.shape[2]} channels; expected 1 to 4, last")
+    in_place = picture[0].flags.c_contiguous and picture.strides[0] >= 0
+    return picture if in_place else np.ascontiguousarray(picture)

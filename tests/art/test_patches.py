@@ -1,0 +1,178 @@
+"""Patches: the pyramid rule with its boundaries, and resampling equal to Pillow's to the bit."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyqmc_art import backends
+from pyqmc_art.art.patches import choose_levels, make_patches, plan_patches, resample
+from pyqmc_art.errors import InputError
+
+PIL_Image = pytest.importorskip("PIL.Image")
+FILTERS = {
+    "box": PIL_Image.Resampling.BOX,
+    "bilinear": PIL_Image.Resampling.BILINEAR,
+    "bicubic": PIL_Image.Resampling.BICUBIC,
+    "lanczos": PIL_Image.Resampling.LANCZOS,
+}
+FAST = [name for name in backends.list_available() if name in ("cpp", "numba")]
+
+
+def by_pillow(image, size, filter, box=None):
+    return np.asarray(PIL_Image.fromarray(image).resize(size, FILTERS[filter], box=box))
+
+
+def random_image(rng, height, width, channels=3):
+    """Noise, or a ramp whose edges overshoot: both signs of the clipping are met."""
+    if rng.random() < 0.3:
+        checks = (np.indices((height, width)).sum(axis=0) // int(rng.integers(1, 9)) % 2 * 255).astype(np.uint8)
+        return np.repeat(checks[:, :, None], channels, axis=2)
+    return rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+class TestPillow:
+    @pytest.mark.parametrize("filter", FILTERS)
+    @pytest.mark.parametrize("backend", FAST)
+    def test_any_size_any_box(self, backend, filter):
+        rng = np.random.default_rng(list(filter.encode()))
+        for trial in range(40):
+            height, width = (int(n) for n in rng.integers(2, 150, 2))
+            image = random_image(rng, height, width)
+            size = tuple(int(n) for n in rng.integers(1, 120, 2))
+            box = None
+            if trial % 4:
+                x, y = np.sort(rng.random(2)) * width, np.sort(rng.random(2)) * height
+                box = tuple(float(np.float32(v)) for v in (x[0] * 0.9, y[0] * 0.9, x[1], y[1]))
+                if box[2] - box[0] < 0.1 or box[3] - box[1] < 0.1:
+                    continue
+            result = resample(image, size, box, filter, backend=backend, threads=1 + trial % 3)
+            np.testing.assert_array_equal(
+                result, by_pillow(image, size, filter, box), err_msg=f"{image.shape} {box} {size}"
+            )
+
+    def test_plain_python_agrees(self):
+        image = np.random.default_rng(3).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+        box = (1.25, 0.5, 10.75, 8.0)
+        for filter in FILTERS:
+            result = resample(image, (5, 14), box, filter, backend="python")
+            np.testing.assert_array_equal(result, by_pillow(image, (5, 14), filter, box))
+
+    @pytest.mark.parametrize("backend", FAST)
+    def test_grayscale(self, backend):
+        image = np.random.default_rng(4).integers(0, 256, (60, 45), dtype=np.uint8)
+        np.testing.assert_array_equal(resample(image, (20, 31), backend=backend), by_pillow(image, (20, 31), "bicubic"))
+
+    @pytest.mark.skipif("cpp" not in FAST, reason="the compiled module is not installed")
+    def test_every_instruction_set(self, monkeypatch):
+        from pyqmc_art import _core
+
+        image = random_image(np.random.default_rng(5), 700, 903)
+        expected = by_pillow(image, (224, 224), "bicubic", (3.5, 2.25, 900.0, 699.5))
+        for isa in _core.available_isas():
+            monkeypatch.setenv("PYQMC_ISA", isa)
+            result = resample(image, (224, 224), (3.5, 2.25, 900.0, 699.5), backend="cpp")
+            np.testing.assert_array_equal(result, expected, err_msg=isa)
+
+    def test_a_crop_is_read_in_place_and_its_surroundings_do_not_matter(self):
+        big = np.random.default_rng(6).integers(0, 256, (90, 80, 3), dtype=np.uint8)
+        crop = big[20:70, 10:60]
+        np.testing.assert_array_equal(resample(crop, (17, 23)), by_pillow(crop.copy(), (17, 23), "bicubic"))
+
+    def test_the_last_rows_of_memory(self):
+        """Pictures of all small widths: vector loads at the end of the last row must not read or use what lies beyond."""
+        rng = np.random.default_rng(7)
+        for width in range(2, 40):
+            image = rng.integers(0, 256, (3, width, 3), dtype=np.uint8)
+            np.testing.assert_array_equal(resample(image, (7, 3)), by_pillow(image, (7, 3), "bicubic"))
+
+    def test_a_planted_error_of_one_weight_is_seen(self):
+        image = random_image(np.random.default_rng(8), 100, 100)
+        shifted = resample(image, (50, 50), (0.25, 0.0, 100.0, 100.0))
+        assert not np.array_equal(shifted, by_pillow(image, (50, 50), "bicubic"))
+
+    def test_real_paintings(self):
+        root = os.environ.get("PYQMC_ART_DATA")
+        if not root:
+            pytest.skip("PYQMC_ART_DATA is not set")
+        paths = sorted(os.scandir(os.path.join(root, "paintings")), key=lambda entry: entry.name)[:6]
+        for path in paths:
+            image = np.asarray(PIL_Image.open(path.path).convert("RGB"))
+            patches = make_patches(image)
+            for pixels, box in zip(patches.pixels, patches.boxes, strict=True):
+                np.testing.assert_array_equal(pixels, by_pillow(image, (224, 224), "bicubic", tuple(box.tolist())))
+
+
+class TestPyramid:
+    @pytest.mark.parametrize(
+        ("width", "height", "levels"),
+        [
+            (1024, 1024, (1, 2, 4)),
+            (1023, 5000, (1, 2)),
+            (5000, 1024, (1, 2, 4)),
+            (512, 512, (1, 2)),
+            (511, 2000, (1,)),
+            (1, 1, (1,)),
+        ],
+    )
+    def test_rule_and_its_boundaries(self, width, height, levels):
+        assert choose_levels(width, height) == levels
+        boxes, each = plan_patches(width, height)
+        assert len(boxes) == sum(k * k for k in levels) == len(each)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.integers(8, 3000), st.integers(8, 3000), st.sampled_from(["center", "squash"]))
+    def test_cells_lie_inside_and_do_not_overlap_within_a_level(self, width, height, square):
+        boxes, levels = plan_patches(width, height, (1, 2, 4), square)
+        assert np.all(boxes[:, :2] >= 0) and np.all(boxes[:, 2] <= width) and np.all(boxes[:, 3] <= height)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        if square == "center":
+            np.testing.assert_allclose(sides[:, 0], sides[:, 1], rtol=0, atol=1e-3)
+        else:
+            area = sides.prod(axis=1)
+            for k in (1, 2, 4):
+                np.testing.assert_allclose(area[levels == k].sum(), width * height, rtol=1e-5)
+        for k in (2, 4):
+            cells = boxes[levels == k]
+            for i, a in enumerate(cells):
+                for b in cells[i + 1 :]:
+                    apart = a[2] <= b[0] + 1e-3 or b[2] <= a[0] + 1e-3 or a[3] <= b[1] + 1e-3 or b[3] <= a[1] + 1e-3
+                    assert apart
+
+    def test_order_is_level_by_level_row_by_row(self):
+        boxes, _ = plan_patches(1200, 1200)
+        assert boxes[1:5, :2].tolist() == [[0, 0], [600, 0], [0, 600], [600, 600]]
+
+    def test_patches_are_the_same_on_any_number_of_threads(self):
+        image = np.random.default_rng(1).integers(0, 256, (530, 610, 3), dtype=np.uint8)
+        one = make_patches(image, threads=1)
+        for threads in (2, 3, 8):
+            np.testing.assert_array_equal(make_patches(image, threads=threads).pixels, one.pixels)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: resample(np.zeros((4, 4, 3)), (2, 2)), "float64"),
+        (lambda: resample([[1]], (2, 2)), "list"),
+        (lambda: resample(np.zeros((4, 4, 5), np.uint8), (2, 2)), "5 channels"),
+        (lambda: resample(np.zeros((0, 4, 3), np.uint8), (2, 2)), "shape"),
+        (lambda: resample(np.zeros((4, 4, 3), np.uint8), (0, 2)), "size"),
+        (lambda: resample(np.zeros((4, 4, 3), np.uint8), (2.5, 2)), "size"),
+        (lambda: resample(np.zeros((4, 4, 3), np.uint8), (2, 2), (0, 0, 5, 4)), "box"),
+        (lambda: resample(np.zeros((4, 4, 3), np.uint8), (2, 2), (2, 0, 2, 4)), "box"),
+        (lambda: resample(np.zeros((4, 4, 3), np.uint8), (2, 2), (float("nan"), 0, 2, 4)), "box"),
+        (lambda: resample(np.zeros((4, 4, 3), np.uint8), (2, 2), filter="bicubik"), "bicubic"),
+        (lambda: plan_patches(0, 5), "0 x 5"),
+        (lambda: plan_patches(5, 5, (0,)), "levels"),
+        (lambda: plan_patches(5, 5, "all"), "levels"),
+        (lambda: plan_patches(5, 5, square="centre"), "center"),
+    ],
+)
+def test_bad_input_says_what_was_given(call, words):
+    with pytest.raises(InputError, match=words):
+        call()

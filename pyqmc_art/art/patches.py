@@ -217,4 +217,5 @@ def _checked(image: Any) -> Pixels:
     if picture.shape[2] > 4:
         raise InputError(f"image has {picture.shape[2]} channels; expected 1 to 4, last")
     in_place = picture[0].flags.c_contiguous and picture.strides[0] >= 0
-    return picture if in_place else np.ascontiguousarray(picture)
+    packed: Pixels = picture if in_place else np.ascontiguousarray(picture)
+    return packed

@@ -84,7 +84,7 @@ class TestPillow:
         np.testing.assert_array_equal(resample(crop, (17, 23)), by_pillow(crop.copy(), (17, 23), "bicubic"))
 
     def test_the_last_rows_of_memory(self):
-        """Pictures of all small widths: vector loads at the end of the last row must not read or use what lies beyond."""
+        """Pictures of all small widths: vector loads at the end of the last row must not use what lies beyond."""
         rng = np.random.default_rng(7)
         for width in range(2, 40):
             image = rng.integers(0, 256, (3, width, 3), dtype=np.uint8)

@@ -191,8 +191,8 @@ def resample(
             f"box is {box}; expected left < right and top < bottom inside the picture of "
             f"{picture.shape[1]} x {picture.shape[0]} pixels"
         )
-    out = _resample(picture, boxes, size, filter, threads, backend)[0]
-    return out[:, :, 0] if image.ndim == 2 else out
+    out: Pixels = _resample(picture, boxes, size, filter, threads, backend)[0]
+    return out.reshape(out.shape[:2]) if image.ndim == 2 else out
 
 
 def _resample(

@@ -4,7 +4,8 @@
 
 An :class:`Action` defines the target ``exp(-S)``; a :class:`Kernel` leaves it invariant; an
 :class:`Observable` is a pure function of a field; a :class:`Study` turns a configuration into
-:class:`Findings` that a report draws. A :class:`Monitor` is told how far a long computation has come.
+:class:`Findings` that a report draws. A :class:`Detector` judges patches of pictures. A :class:`Monitor` is told
+how far a long computation has come.
 """
 
 from __future__ import annotations
@@ -111,6 +112,48 @@ class Kernel(Protocol):
 
     def configuration(self) -> dict[str, Any]:
         """The kernel's name and options by the names the command line uses."""
+        ...
+
+
+@dataclass(frozen=True)
+class PatchSpec:
+    """How a picture becomes the input of a detector; it is saved with the detector.
+
+    Parameters
+    ----------
+    size : side of a patch in pixels
+    levels : ``"auto"`` or cells along each side of every level of the pyramid
+    square : ``"center"`` or ``"squash"``: what happens to cells that are not square
+    filter : of the resampling
+    mean, std : of the three channels on the scale from 0 to 1; a network gets ``(pixel / 255 - mean) / std``
+    """
+
+    size: int = 224
+    levels: str | tuple[int, ...] = "auto"
+    square: str = "center"
+    filter: str = "bicubic"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+class Detector(Protocol):
+    """Judges patches: is this by the reference hand? A detector carries its preprocessing with it."""
+
+    @property
+    def spec(self) -> PatchSpec:
+        """How its patches are made."""
+        ...
+
+    def logits(self, patches: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Log-odds of "by the reference hand" of patches (n, size, size, 3), shape ``(n,)``."""
+        ...
+
+    def features(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What it sees in each patch, shape ``(n, d)``: for comparing a work with the training works."""
+        ...
+
+    def save_pretrained(self, folder: str | Path, force: bool = False) -> Path:
+        """Write a directory of ``config.json`` and ``*.safetensors``."""
         ...
 
 

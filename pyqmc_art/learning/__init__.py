@@ -1,0 +1,1 @@
+"""The one training loop of both wings, its checkpoints, its price, and model directories."""

@@ -1,0 +1,359 @@
+"""The one training loop: any model, any loss; resumed bit for bit, stopped politely, logged always.
+
+Everything random in step k (order of the examples, dropout, noise) is a function of the stream and k. So a checkpoint
+holds no generator and no sampler, and N steps, a resume and N steps give the very numbers of 2 N steps on one machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from pyqmc_art.errors import InputError, Interrupted, NumericalError, StoreError
+from pyqmc_art.learning.checkpoints import (
+    TrainingState,
+    list_checkpoints,
+    named,
+    optimizer_tensors,
+    read_state,
+    restore_model,
+    restore_optimizer,
+    write_state,
+)
+from pyqmc_art.learning.interrupts import StopRequest
+from pyqmc_art.learning.options import FitOptions
+from pyqmc_art.monitor import Silent
+from pyqmc_art.protocols import Monitor
+from pyqmc_art.rng import Stream
+
+Loss: TypeAlias = Callable[[nn.Module, Any], Tensor]
+"""Takes the model and a batch; gives a scalar."""
+
+Batches: TypeAlias = Callable[[int], Any]
+"""Gives batch 0, 1, ..., a pure function of its number (see :class:`pyqmc_art.learning.schedules.Shuffled`)."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training came to.
+
+    Attributes
+    ----------
+    step : steps done in all
+    loss : of the last step
+    best : greatest evaluation; None without any
+    best_step : where it was found
+    stopped : ``"steps"`` (all done), ``"patience"`` or ``"until"``
+    seconds : spent in this call
+    """
+
+    step: int
+    loss: float
+    best: float | None
+    best_step: int
+    stopped: str
+    seconds: float
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    batches: Batches,
+    options: FitOptions,
+    *,
+    stream: Stream,
+    out: Path | None = None,
+    resume: bool = False,
+    evaluate: Callable[[nn.Module], float] | None = None,
+    monitor: Monitor | None = None,
+    label: str = "training",
+    until: int | None = None,
+) -> FitResult:
+    """Train a model in place.
+
+    At the end it holds the weights of the best evaluation, else the moving average, else those of the last step.
+
+    Parameters
+    ----------
+    model : those parameters are trained that require a gradient
+    loss, batches : see the type aliases
+    options : how
+    stream : of everything random
+    out : folder for ``checkpoint-*`` and ``log.jsonl``; None keeps nothing
+    resume : go on from the newest checkpoint in ``out``; without one, start
+    evaluate : score of the model, greater is better, on examples whose works are not trained on
+    monitor, label : what a person sees
+    until : leave after so many steps in all, as if stopped there
+
+    Raises
+    ------
+    InputError
+        When ``out`` holds a training that is not to be resumed, or one with other options.
+    Interrupted
+        After Ctrl-C; a checkpoint was written if there is an ``out``.
+    NumericalError
+        When the loss stops being finite.
+    StoreError
+        When a checkpoint cannot be written or read.
+
+    Examples
+    --------
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> batch = torch.ones(4, 1)
+    >>> options = FitOptions(200, learning_rate=0.1, schedule="constant", device="cpu")
+    >>> result = fit(model, lambda m, x: (m(x) - 3).square().mean(), lambda k: batch, options,
+    ...              stream=Stream.from_seed(1))
+    >>> result.step, round(model.weight.item(), 2)
+    (200, 3.0)
+    """
+    session = _Session(model, options, stream, out, label)
+    session.begin(resume)
+    started = session.step
+    monitor = monitor or Silent()
+    begun = time.perf_counter()
+    last = options.steps if until is None else min(until, options.steps)
+    devices = [session.device] if session.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), StopRequest() as stop:
+        monitor.start(label, options.steps, session.step)
+        try:
+            while session.step < last and not session.impatient:
+                facts = session.advance(loss, batches)
+                monitor.advance(1, **facts)
+                if evaluate is not None and options.evaluate_every and session.step % options.evaluate_every == 0:
+                    session.evaluate(evaluate)
+                if options.checkpoint_every and session.step % options.checkpoint_every == 0:
+                    session.save()
+                if stop.requested and session.step < last:
+                    raise session.interrupted()
+        except KeyboardInterrupt:
+            # A second Ctrl-C may come in the middle of a step: the checkpoint on disk is the state to trust.
+            raise session.interrupted(save=False) from None
+        finally:
+            monitor.finish()
+    if session.step > started:
+        session.save()
+    stopped = "patience" if session.impatient else "steps" if session.step >= options.steps else "until"
+    session.finish()
+    return FitResult(
+        session.step, session.loss, session.best_score, session.best_step, stopped, time.perf_counter() - begun
+    )
+
+
+class _Session:
+    """Model, optimiser and counters of one training."""
+
+    def __init__(self, model: nn.Module, options: FitOptions, stream: Stream, out: Path | None, label: str) -> None:
+        self.options, self.stream, self.out, self.label = options, stream, out, label
+        self.accelerator = _make_accelerator(options)
+        self.device: torch.device = self.accelerator.device
+        model.to(self.device)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        if not trained:
+            raise InputError("no parameter of the model requires a gradient; nothing can be trained")
+        self.plain, self.trained = model, trained
+        self.model, self.optimizer = self.accelerator.prepare(model, _make_optimizer(trained, options))
+        self.step, self.loss = 0, math.nan
+        self.best_score: float | None = None
+        self.best_step, self.worse = 0, 0
+        self.best: dict[str, Tensor] = {}
+        self.ema: dict[str, Tensor] = _copy(model) if options.ema is not None else {}
+        self.begun = time.perf_counter()
+
+    @property
+    def impatient(self) -> bool:
+        return 0 < self.options.patience <= self.worse
+
+    def begin(self, resume: bool) -> None:
+        """Take up the newest checkpoint, or make sure that there is none."""
+        if self.out is None:
+            return
+        there = list_checkpoints(self.out)
+        if there and not resume:
+            raise InputError(f"{self.out} already holds {there[-1].name}; resume it, or choose another folder")
+        if there:
+            self._restore(there[-1])
+        else:
+            self.out.mkdir(parents=True, exist_ok=True)
+        _cut_log(self.out / "log.jsonl", self.step)
+
+    def advance(self, loss: Loss, batches: Batches) -> dict[str, float]:
+        """Do one step of the optimiser."""
+        from accelerate.utils import send_to_device
+
+        options = self.options
+        rate = options.rates(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        total = 0.0
+        torch.manual_seed(self.stream.fold("torch", self.step).key)
+        for part in range(options.accumulate):
+            batch = send_to_device(batches(self.step * options.accumulate + part), self.device)
+            last = part == options.accumulate - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
+                value = loss(self.model, batch) / options.accumulate
+                total += float(value.detach())
+                if not math.isfinite(total):
+                    raise NumericalError(self._not_finite(total, rate))
+                self.accelerator.backward(value)
+        limit = math.inf if options.clip is None else options.clip
+        norm = float(self.accelerator.clip_grad_norm_(self.trained, limit))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step, self.loss = self.step + 1, total
+        self._average()
+        if options.log_every and self.step % options.log_every == 0:
+            self._log(loss=total, learning_rate=rate, gradient_norm=norm if math.isfinite(norm) else None)
+        return {"loss": total, "rate": rate}
+
+    def evaluate(self, evaluate: Callable[[nn.Module], float]) -> None:
+        """Score the weights that would be the result now, and keep the best."""
+        with self._shown() as shown, torch.no_grad():
+            score = float(evaluate(shown))
+            if not math.isfinite(score):
+                raise NumericalError(f"the evaluation at step {self.step} is {score}; expected a finite number")
+            if self.best_score is None or score > self.best_score:
+                self.best_score, self.best_step, self.worse = score, self.step, 0
+                self.best = _copy(shown)
+            else:
+                self.worse += 1
+        self._log(evaluation=score, best=self.best_score)
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        if self.out is None:
+            return
+        scaler = self.accelerator.scaler
+        facts = {
+            "trajectory": self.options.trajectory(),
+            "key": self.stream.key,
+            "loss": self.loss if math.isfinite(self.loss) else None,
+            "best_score": self.best_score,
+            "best_step": self.best_step,
+            "worse": self.worse,
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+        tensors = named("model", self.plain.state_dict()) | named("optimizer", optimizer_tensors(self.optimizer))
+        tensors |= named("ema", self.ema) | named("best", self.best)
+        write_state(self.out, TrainingState(self.step, tensors, facts))
+
+    def interrupted(self, save: bool = True) -> Interrupted:
+        """Save what there is and say how to go on."""
+        if save:
+            self.save()
+        there = list_checkpoints(self.out) if self.out is not None else []
+        where = f"go on with --resume latest from {there[-1]}" if there else "no checkpoint was kept"
+        return Interrupted(f"{self.label} stopped at step {self.step} of {self.options.steps}; {where}")
+
+    def finish(self) -> None:
+        """Leave the result in the model."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        result = self.best or self.ema
+        if result:
+            self.plain.load_state_dict(result)
+        self.plain.eval()
+
+    def _restore(self, place: Path) -> None:
+        state = read_state(place)
+        given, stored = self.options.trajectory(), dict(state.facts.get("trajectory", {}))
+        changed = [name for name in sorted({*given, *stored}) if given.get(name) != stored.get(name)]
+        if changed or state.facts.get("key") != self.stream.key:
+            what = ", ".join(f"{n} {stored.get(n)} -> {given.get(n)}" for n in changed) or "another seed"
+            raise InputError(f"{place} is of a training with other options ({what}); use those, or another folder")
+        restore_model(self.plain, state.group("model"), str(place))
+        restore_optimizer(self.optimizer, state.group("optimizer"))
+        self.ema = {name: value.to(self.device) for name, value in state.group("ema").items()}
+        self.best = {name: value.to(self.device) for name, value in state.group("best").items()}
+        facts = state.facts
+        self.step, self.best_score, self.best_step = state.step, facts["best_score"], int(facts["best_step"])
+        self.worse, self.loss = int(facts["worse"]), math.nan if facts["loss"] is None else float(facts["loss"])
+        if self.accelerator.scaler is not None and facts["scaler"]:
+            self.accelerator.scaler.load_state_dict(facts["scaler"])
+
+    def _average(self) -> None:
+        if self.options.ema is None:
+            return
+        with torch.no_grad():
+            for name, value in self.plain.state_dict().items():
+                if value.is_floating_point():
+                    self.ema[name].lerp_(value, 1 - self.options.ema)
+                else:
+                    self.ema[name].copy_(value)
+
+    @contextlib.contextmanager
+    def _shown(self) -> Iterator[nn.Module]:
+        """Lend the model with the weights that would be the result now."""
+        current = _copy(self.plain) if self.ema else {}
+        if self.ema:
+            self.plain.load_state_dict(self.ema)
+        self.plain.eval()
+        try:
+            yield self.plain
+        finally:
+            if current:
+                self.plain.load_state_dict(current)
+
+    def _log(self, **facts: float | None) -> None:
+        if self.out is None:
+            return
+        seconds = round(time.perf_counter() - self.begun, 3)
+        line = json.dumps({"label": self.label, "step": self.step, **facts, "seconds": seconds})
+        try:
+            with (self.out / "log.jsonl").open("a") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise StoreError(f"cannot write {self.out / 'log.jsonl'} ({error.strerror}); is there room?") from error
+
+    def _not_finite(self, value: float, rate: float) -> str:
+        kept = list_checkpoints(self.out) if self.out is not None else []
+        return (
+            f"the loss of {self.label} became {value} in step {self.step + 1} at learning rate {rate:.3g}; take a "
+            "lower learning rate, a longer warm-up or precision 'no'"
+            + (f". The last good state is {kept[-1]}" if kept else "")
+        )
+
+
+def _make_accelerator(options: FitOptions) -> Any:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    # Accelerate keeps the precision of the first training of a process; each training here has its own.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(mixed_precision=options.precision, cpu=options.device == "cpu")
+
+
+def _make_optimizer(parameters: list[nn.Parameter], options: FitOptions) -> torch.optim.Optimizer:
+    rate, decay = options.learning_rate, options.weight_decay
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=decay)
+    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=rate, weight_decay=decay)
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Forget the lines of steps that will be done again."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text("utf-8").splitlines():
+        # The last line of a killed process may be a part of one.
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text("".join(kept), "utf-8")
+    os.replace(temporary, path)

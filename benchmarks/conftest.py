@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from benchmarks import record
@@ -19,11 +17,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SHARED] = Paddock()
     record.path_of(config.getoption("--record") or "unnamed")
-
-
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Benchmarks are the files bench_*.py, wherever the project's own python_files points."""
-    return pytest.Module.from_parent(parent, path=file_path) if file_path.match("bench_*.py") else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -71,7 +71,7 @@ def path_of(name: str) -> Path:
         For a name that is no plain file name.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f"the record is named {name!r}; expected letters, digits, dots and dashes, for instance zen5-2025")
+        raise InputError(f"the record is named {name!r}; expected letters, digits, dots and dashes, such as zen5-2025")
     return RESULTS / f"{name}.json"
 
 

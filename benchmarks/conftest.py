@@ -6,8 +6,10 @@ import pytest
 
 from benchmarks import record
 from benchmarks.race import CLOCKS, Paddock
+from pyqmc_art.errors import InputError
 
 _SHARED = pytest.StashKey[Paddock]()
+_LOAD = pytest.StashKey[float | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,7 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SHARED] = Paddock()
-    record.path_of(config.getoption("--record") or "unnamed")
+    config.stash[_LOAD] = record.read_load()
+    try:
+        record.path_of(config.getoption("--record") or "unnamed")
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,7 +36,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     name = session.config.getoption("--record")
     measurements = session.config.stash[_SHARED].measurements
     if name and exitstatus == 0 and measurements:
-        record.write(record.collect(measurements), record.path_of(name))
+        record.write(record.collect(measurements, session.config.stash[_LOAD]), record.path_of(name))
 
 
 @pytest.fixture(scope="session")

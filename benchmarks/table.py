@@ -57,7 +57,9 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "constrained": Section("Exchange at fixed magnetization", "ns per attempted exchange."),
     "isa": Section("Instruction sets", "ns per unit of work; every instruction set gives the same bytes."),
     "backends": Section("Backends", "ns per unit of work; every backend gives the same bytes."),
-    "threads": Section("Threads", "ns on the wall per unit of work; any number of threads gives the same bytes."),
+    "threads": Section(
+        "Threads", "ns on the wall per unit of work; the same bytes. On a busy machine (see its load) this says little."
+    ),
     "chain": Section(
         "The sampling loop", "ns per unit of work; sample() measures energy and magnetization after every step."
     ),
@@ -93,11 +95,13 @@ def render(records: Mapping[str, Record]) -> str:
 
 def _render_record(name: str, record: Record) -> str:
     m = record.machine
+    before, after = ("unknown" if load is None else load for load in m["load"])
     versions = ", ".join(f"{k} {v}" for k, v in record.versions.items())
     parts = [
         f"## {name}\n",
         f"{m['processor']} ({m['architecture']}), {m['cores']} cores, {m['system']}; backend {m['backend']}, "
-        f"instruction set {m['isa']}. {versions}. {record.date}, commit {record.commit[:12]}.\n",
+        f"instruction set {m['isa']}. {versions}. {record.date}, commit {record.commit[:12]}. Load average {before} "
+        f"before and {after} after the run.\n",
         _render_floors(record.measurements),
     ]
     for key, section in SECTIONS.items():

@@ -45,7 +45,15 @@ def judgement():
 def make_record(record, judgement, *rows):
     right = judgement.Verdict(True, "Kaufman", -1.42394, -1.425, 0.003, -0.353, 0.72, 0.5)
     wrong = judgement.Verdict(False, "Kaufman", -1.42394, -1.9, 0.003, -158.7, 0.0)
-    machine = {"processor": "P", "architecture": "a", "system": "S", "cores": 2, "backend": "cpp", "isa": "avx2"}
+    machine = {
+        "processor": "P",
+        "architecture": "a",
+        "system": "S",
+        "cores": 2,
+        "backend": "cpp",
+        "isa": "avx2",
+        "load": [0.5, None],
+    }
     measurements = tuple(
         record.Measurement(
             section, case, contender, unit, "cpu", right if cost else wrong,

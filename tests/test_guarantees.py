@@ -1,4 +1,4 @@
-"""Discrete models: the same seed gives the same bytes for any threads, backend, instruction set, blocks and resuming."""
+"""Discrete models: one seed, the same bytes for any threads, backend, instruction set, blocks and resuming."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_scaling_is_the_high_word_of_the_product(draw: int, n: int) -> None:
     exact = 2 * draw * n >> 64
     loops = [plain, discrete.operations("numba")._loops] if "numba" in list_available() else [plain]
     for each in loops:
-        assert int(each.scaled(np.uint64(draw), n)) == exact
+        assert int(each.scaled(np.uint64(draw), np.uint64(n))) == exact
 
 
 def test_purposes_are_those_of_the_compiled_module() -> None:

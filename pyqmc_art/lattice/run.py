@@ -16,7 +16,7 @@ import numpy as np
 
 from pyqmc_art.errors import InputError, Interrupted
 from pyqmc_art.lattice.blocks import BLOCK_SECONDS, Block, Pace, chain
-from pyqmc_art.protocols import Field, Monitor, Observable, State
+from pyqmc_art.protocols import Monitor, Observable, State
 from pyqmc_art.rng import Stream
 from pyqmc_art.store.checkpoint import Checkpoint
 from pyqmc_art.store.ensemble import Ensemble, open_ensemble
@@ -119,7 +119,8 @@ class Run:
     def in_memory(self, monitor: Monitor) -> Ensemble:
         """Run and keep everything."""
         series = {name: [np.empty((0, *shape))] for name, shape in self.shapes().items()}
-        fields: list[Field] = []
+        field = self.state.field
+        fields = [np.empty((0, *field.shape), field.dtype)] if self.configuration["save_every"] else []
         for block in self.blocks(monitor):
             for name, values in block.series.items():
                 series[name].append(values)

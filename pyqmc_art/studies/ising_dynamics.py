@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising
@@ -22,6 +22,9 @@ from pyqmc_art.studies.updates import UPDATES, Update
 
 QUESTION = "How fast does each update of the 2D Ising model forget, and how does that change with the lattice size?"
 
+FEW_REPLICAS_FROM: Final = 40
+"""Lattice size from which on a measurement costs less than the steps between two of them."""
+
 
 @dataclass(frozen=True)
 class IsingDynamics:
@@ -33,14 +36,18 @@ class IsingDynamics:
         Inverse temperatures; the critical one is added.
     sizes
         Lattice sizes L, multiples of 10 (at magnetization 0.8, 0.9 L^2 spins are up).
+    fixed_sizes
+        Sizes at fixed magnetization.
     exchange_sizes
         Sizes for exchanges of neighbours, which are slower.
     tempering_sizes
         Sizes for tempering.
+    special_betas
+        Which of the betas, beside the critical one, exchanges of neighbours and tempering are run at.
     ladder
         Rungs of tempering below the beta that is measured.
     replicas
-        Independent chains of each run.
+        Independent chains of a run at L = 40 or larger; small lattices get up to four times as many.
     length
         Length of a run in units of its slowest autocorrelation time, all chains together.
     updates
@@ -48,22 +55,26 @@ class IsingDynamics:
     """
 
     betas: tuple[float, ...] = (0.44, 0.46, 0.48)
-    sizes: tuple[int, ...] = (10, 20, 30, 40)
+    sizes: tuple[int, ...] = (10, 20, 30)
+    fixed_sizes: tuple[int, ...] = (10, 20, 30)
     exchange_sizes: tuple[int, ...] = (10, 20)
     tempering_sizes: tuple[int, ...] = (10, 20)
+    special_betas: tuple[float, ...] = (0.48,)
     ladder: tuple[float, ...] = (0.38, 0.41)
     replicas: int = 8
-    length: float = 300.0
-    updates: float = 2e8
+    length: float = 1000.0
+    updates: float = 3e8
 
     name: ClassVar[str] = "ising-dynamics"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {},
         "full": {
             "sizes": (10, 20, 30, 40, 60),
+            "fixed_sizes": (10, 20, 30, 40, 60),
             "exchange_sizes": (10, 20, 30),
             "tempering_sizes": (10, 20, 30),
-            "length": 4000.0,
+            "special_betas": (0.44, 0.46, 0.48),
+            "length": 5000.0,
             "updates": 2e10,
         },
     }
@@ -106,9 +117,12 @@ class IsingDynamics:
         )
 
     def _points(self) -> Iterator[tuple[Update, float, int]]:
-        betas = sorted({*(b for b in self.betas if not is_critical(b)), ISING_CRITICAL_BETA})
+        usual, special = (
+            sorted({*(b for b in betas if not is_critical(b)), ISING_CRITICAL_BETA})
+            for betas in (self.betas, self.special_betas)
+        )
         for update in UPDATES:
-            for beta in betas:
+            for beta in special if update.special else usual:
                 for size in sorted(set(getattr(self, update.sizes))):
                     yield update, beta, size
 
@@ -120,7 +134,7 @@ class IsingDynamics:
             kernel,
             names,
             stream.fold(f"{update.label} L={size} beta={beta:.8f}"),
-            Effort(self.replicas, self.length, self.updates),
+            Effort(self.replicas * max(1, min(4, FEW_REPLICAS_FROM // size)), self.length, self.updates),
             also=("magnetization",) if tunnels else (),
             companion=companion,
             rung=kernel.rungs - 1,

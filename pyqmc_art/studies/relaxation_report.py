@@ -220,7 +220,7 @@ def figures(relaxation: Relaxation) -> tuple[Figure, ...]:
 def notes(relaxation: Relaxation, length: float) -> tuple[str, ...]:
     """How the runs were made, and which of them were too short."""
     made = (
-        f"Each run is doubled until all chains together are at least {length:g} times the slowest τ; local updates start from "
+        f"Each run is doubled until all chains together are about {length:g} times the slowest τ; local updates start from "
         f"configurations that clusters prepared, exchanges of neighbours from exchanges of any two, the others warm up for "
         f"{WARMUP_IN_TAU} τ or more.",
         "Times come from the Gamma method (Wolff 2004). A fit to lattices of one decade gives an effective exponent.",

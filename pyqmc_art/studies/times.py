@@ -25,8 +25,8 @@ from pyqmc_art.stats.estimate import Estimate
 WARMUP_IN_TAU: Final = 10
 """Steps of a warm-up in units of the slowest autocorrelation time measured behind it."""
 
-MEASUREMENTS_IN_TAU: Final = 6
-"""Measurements in the fastest autocorrelation time: a sum over every sixth step of it is 0.3 % above the full one."""
+MEASUREMENTS_IN_TAU: Final = 4
+"""Measurements in the fastest autocorrelation time: a sum over every quarter of it is 0.5 % above the full one."""
 
 FIRST_STEPS: Final = 256
 """Steps of the first stretch. All stretches are powers of two, so that thinning keeps the measured steps aligned."""
@@ -117,15 +117,11 @@ class Recorder:
         self.every, self.before, self.steps = 1, 0, 0
         self.series: Series = {}
         self.estimates: dict[str, Estimate] = {}
-        self._found: list[float] = []
 
     @property
     def slowest(self) -> float:
-        """Largest tau_int of all observables in steps, as found now or half a series ago, whichever is larger.
-
-        A rule that stops at a small tau favours runs that happen to underestimate it; two of them rarely do.
-        """
-        return max(self._found[-2:], default=0.5)
+        """Largest tau_int of all observables, in steps."""
+        return max((e.tau_int or 0.5 for e in self.estimates.values()), default=0.5)
 
     def affords(self, steps: int) -> bool:
         """Whether so many further steps are within the budget."""
@@ -137,7 +133,6 @@ class Recorder:
         self.series = {k: np.concatenate([self.series[k], v]) if k in self.series else v for k, v in fresh.items()}
         self.steps += steps
         self.estimates = {k: gamma_method(self.series[k], every=self.every) for k in self._decisive}
-        self._found.append(max((e.tau_int or 0.5 for e in self.estimates.values()), default=0.5))
         self._thin()
 
     def restart(self) -> None:
@@ -153,8 +148,14 @@ class Recorder:
             self.extend(stretch)
 
     def lengthen(self, length: float) -> None:
-        """Double the series until all replicas are ``length`` times the slowest tau, or the budget is used up."""
-        while self.steps * self.replicas < length * self.slowest and self.affords(self.steps):
+        """Double the series until all replicas are ``length`` times the slowest tau, or the budget is used up.
+
+        A rule that stops at a small tau favours runs that happen to underestimate it. So a run is stopped at half of the
+        length, and then doubled once more whatever comes out.
+        """
+        while 2 * self.steps * self.replicas < length * self.slowest and self.affords(2 * self.steps):
+            self.extend(self.steps)
+        if self.affords(self.steps):
             self.extend(self.steps)
 
     def _thin(self) -> None:

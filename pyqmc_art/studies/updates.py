@@ -29,6 +29,11 @@ class Update:
     sizes: str = "sizes"
 
     @property
+    def special(self) -> bool:
+        """Whether it is run at fewer beta than the others."""
+        return self.sizes in ("exchange_sizes", "tempering_sizes")
+
+    @property
     def constrained(self) -> bool:
         """Whether the magnetization is fixed."""
         return self.kernel == "constrained"
@@ -51,7 +56,7 @@ def _exchange(magnetization: float, exchange: str, words: str) -> Update:
         "constrained",
         {"magnetization": magnetization, "exchange": exchange},
         ("constrained", swift) if near else None,
-        "exchange_sizes" if near else "sizes",
+        "exchange_sizes" if near else "fixed_sizes",
     )
 
 

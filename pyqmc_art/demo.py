@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pyqmc_art import options
-from pyqmc_art.errors import StoreError
+from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising
 from pyqmc_art.lattice.chain import sample
 from pyqmc_art.lattice.exact import exact_thermodynamics
@@ -61,13 +61,13 @@ def run_demo(out: Path, *, seed: int, monitor: Monitor) -> tuple[Path, bool]:
 
     Raises
     ------
-    StoreError
-        If the folder cannot be written.
+    InputError
+        If the folder cannot be made or written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
-        raise StoreError(f"cannot make the folder {out}: {reason.strerror}; give another --out") from reason
+        raise InputError(f"cannot make the folder {out}: {reason.strerror}; give another --out") from reason
     findings, passed = [], True
     for section in SECTIONS:
         found, fine = section.make(out, seed, monitor)
@@ -88,7 +88,7 @@ def sample_critical_ising(out: Path, seed: int, monitor: Monitor) -> tuple[Findi
         warmup=500,
         replicas=4,
         seed=7 + seed,
-        measure=("energy", "abs_magnetization", "magnetization2"),
+        measure=("energy", "abs_magnetization"),
         save_every=5000,
         out=out / "run.h5",
         force=True,

@@ -56,6 +56,9 @@ BAD = [
     ("verify --sed 3", "--sed", "Did you mean --seed?"),
     ("study ising-dynamics --perset full", "--perset", "Did you mean --preset?"),
     ("demo --sed 3", "--sed", "Did you mean --seed?"),
+    ("study phase-transitoin", "unknown study 'phase-transitoin'", "did you mean 'phase-transition'?"),
+    ("study", "no study was named", "ising-dynamics, phase-transition"),
+    ("study phase-transition --preset fast", "unknown preset 'fast'", "full, quick"),
     # shapes
     ("sample ising --shape -4 6 --beta 0.4 --kernel metropolis --steps 9", "shape (-4, 6)", "at least 2"),
     ("sample ising --shape 1 6 --beta 0.4 --kernel metropolis --steps 9", "shape (1, 6)", "at least 2"),
@@ -120,6 +123,7 @@ BAD = [
     ("analyze missing.h5", "missing.h5 cannot be read", "No such file"),
     ("analyze text.h5", "is not an HDF5 file", "written by pyqmc-art sample"),
     ("analyze empty.h5", "is not an HDF5 file"),
+    ("analyze run.h5 --plot out.txt", "out.txt", ".png, .svg, .pdf"),
     ("analyze folder.h5", "folder.h5 cannot be read", "directory"),
     ("analyze run.h5 run.h5", "run.h5", "pyqmc-art analyze --help"),
     # going on with a file

@@ -172,8 +172,6 @@ def test_analyze_plots(call, one_run):
     assert "energy" in out
     assert "out.svg" in err
     assert b"<svg" in (one_run / "out.svg").read_bytes()
-    status, out, err = call("analyze run.h5 --plot missing/out.png")
-    assert (status, out, err.count("\n")) == (2, "", 1)
     status, out, err = call("analyze run.h5 --plot out.txt")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert not (one_run / "out.txt").exists()

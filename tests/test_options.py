@@ -102,6 +102,18 @@ def test_other_commands_take_a_file_and_print_it_too(call, one_run):
     assert call("demo --seed 3 --print-config")[1].splitlines() == ['out = "demo"', "seed = 3"]
 
 
+def test_the_file_of_a_study_holds_its_own_keys_too(call):
+    printed = call("study phase-transition --seed 3 --print-config")[1]
+    Path("study.toml").write_text(printed + "out = 'there'\n")
+    lines = call("study phase-transition --config study.toml --print-config --seed 4")[1].splitlines()
+    assert sorted(lines) == sorted([*printed.replace("seed = 3", "seed = 4").splitlines(), 'out = "there"'])
+    Path("study.toml").write_text("replicaz = 3")
+    status, out, err = call("study phase-transition --config study.toml")
+    assert (status, out) == (2, "")
+    assert "unknown configuration key 'replicaz'; did you mean 'replicas'?" in err
+    assert call("study ising-dynamics phase-transition --print-config")[0] == 2
+
+
 BAD_FILES = [
     ("a.toml", "bta = 0.4", "unknown configuration key 'bta'", "did you mean 'beta'?"),
     ("a.yaml", "save-evry: 3", "unknown configuration key 'save-evry'", "did you mean 'save-every'?"),

@@ -64,8 +64,8 @@ inline Vector draw_of(Vector low, Vector high) { return ((low & 0xFFFFFFFFull) |
 }  // namespace lanes
 
 // Draws of `blocks` consecutive indices: out[2 j + half] = block(first + j).draw(half).
-inline void fill_draws(const Draws& draws, Purpose purpose, std::uint32_t number, std::uint32_t first, std::size_t blocks,
-                       std::uint64_t* out) {
+inline void fill_draws(const Draws& draws, Purpose purpose, std::uint32_t number, std::uint32_t first,
+                       std::size_t blocks, std::uint64_t* out) {
   using lanes::Vector;
   constexpr std::size_t unroll = 2, stride = unroll * lanes::width;
   const std::uint32_t tag = Draws::tag(purpose, number);
@@ -101,8 +101,8 @@ struct Wanted {
   std::uint32_t index, tag, half;
 };
 
-// Draws of blocks that lie anywhere: out[j] = block(wanted[j]).draw(half). Both arrays are read and written up to a whole
-// number of `gathered` entries.
+// Draws of blocks that lie anywhere: out[j] = block(wanted[j]).draw(half). Both arrays are read and written up to a
+// whole number of `gathered` entries.
 inline constexpr std::size_t gathered = 2 * lanes::width;
 
 inline void gather_draws(const Draws& draws, const Wanted* wanted, std::size_t count, std::uint64_t* out) {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,12 +12,17 @@ from pyqmc_art.protocols import Curve, Figure, Panel
 from pyqmc_art.stats.autocorrelation import MINIMUM_MEASUREMENTS, autocorrelation_function, gamma_method
 from pyqmc_art.store.ensemble import Ensemble
 
-MOST_OBSERVABLES = 3
-MOST_REPLICAS = 4
-MOST_POINTS = 300
-"""Points of a drawn curve; a longer history is drawn by the means of equal stretches."""
+MOST_OBSERVABLES: Final = 3
+MOST_REPLICAS: Final = 2
+"""Histories in one panel; more of them hide each other."""
 
-MOST_BINS = 40
+MOST_POINTS: Final = 150
+"""Points of a drawn history; a longer one is drawn by the means of equal stretches."""
+
+MOST_BINS: Final = 40
+
+PARTS: Final = 8
+"""Parts whose means are compared, at least: the replicas, or the stretches of few replicas."""
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +36,7 @@ def describe_run(ensemble: Ensemble) -> Figure:
 
     Returns
     -------
-    Figure with three panels for each of up to three observables (two for one that does not vary)
+    Figure with four panels for each of up to three observables (history only for one that does not vary)
 
     Raises
     ------
@@ -40,8 +47,12 @@ def describe_run(ensemble: Ensemble) -> Figure:
     --------
     >>> noise = np.random.default_rng(1).normal(size=(500, 2))
     >>> run = Ensemble.in_memory({"every": 1}, {}, {"energy": noise})
-    >>> [panel.title for panel in describe_run(run).panels]
-    ['energy: history', 'energy: autocorrelation', 'energy: histogram']
+    >>> for panel in describe_run(run).panels:
+    ...     print(panel.title)
+    energy: history
+    energy: autocorrelation
+    energy: histogram
+    energy: means of parts
     """
     if ensemble.measurements < MINIMUM_MEASUREMENTS or not len(ensemble.series):
         raise InputError(
@@ -53,19 +64,23 @@ def describe_run(ensemble: Ensemble) -> Figure:
     for name, series in chosen:
         panels.append(_history(name, series, ensemble.every))
         if np.ptp(series) > 0:
-            panels += [_autocorrelation(name, series, ensemble.every), _histogram(name, series)]
+            panels += [
+                _autocorrelation(name, series, ensemble.every),
+                _histogram(name, series),
+                _parts(name, series, ensemble.every),
+            ]
     title = " ".join(str(ensemble.configuration[key]) for key in ("action", "kernel") if key in ensemble.configuration)
     return Figure(
         "run",
         f"{title or 'run'}: {ensemble.measurements} measurements × {ensemble.replicas} replicas",
-        "History: see that no replica drifts and all wander about one mean (band: value and error by the Gamma method). "
-        "Autocorrelation: see it fall to zero before the window W, where the sum of τ is cut. Histogram: all replicas together.",
+        "History: no replica should drift. Autocorrelation: it should have fallen to zero at the window W, where the sum of τ is "
+        "cut. Histogram: all replicas together. Means of parts: two thirds of the bars should touch the band, which is the "
+        "overall value with its error by the Gamma method.",
         tuple(panels),
     )
 
 
 def _history(name: str, series: Floats, every: int) -> Panel:
-    mean = gamma_method(series, every=every)
     stretch = max(1, -(-len(series) // MOST_POINTS))
     count = len(series) // stretch
     steps = (np.arange(count) + 0.5) * stretch * every
@@ -73,8 +88,6 @@ def _history(name: str, series: Floats, every: int) -> Panel:
     for r in range(min(series.shape[1], MOST_REPLICAS)):
         means = series[: count * stretch, r].reshape(count, stretch).mean(axis=1)
         curves.append(Curve(f"replica {r}", steps.tolist(), means.tolist(), style="line"))
-    ends = [0.0, float(len(series) * every)]
-    curves.append(Curve(f"{mean}", ends, [mean.value] * 2, [mean.error] * 2, style="band"))
     label = name if stretch == 1 else f"{name}, means of {stretch}"
     return Panel(f"{name}: history", "step", label, tuple(curves))
 
@@ -85,10 +98,7 @@ def _autocorrelation(name: str, series: Floats, every: int) -> Panel:
     function = autocorrelation_function(series, every=every, maximum=max(2 * window, 4))
     thin = max(1, -(-len(function.lag) // 60))
     lag, rho, error = (one[::thin].tolist() for one in function)
-    curves = (
-        Curve("ρ(t)", lag, rho, error, group="rho"),
-        Curve("", [lag[0], lag[-1]], [0.0, 0.0], style="dashed", group="zero"),
-    )
+    curves = (Curve("", lag, rho, error, group="replica 0"),)
     return Panel(
         f"{name}: autocorrelation",
         "lag in steps",
@@ -109,4 +119,25 @@ def _histogram(name: str, series: Floats) -> Panel:
         counts, edges = np.histogram(series, MOST_BINS)
         values = (edges[1:] + edges[:-1]) / 2
     share = counts / series.size
-    return Panel(f"{name}: histogram", name, "share", (Curve("", values.tolist(), share.tolist(), style="bars"),))
+    return Panel(
+        f"{name}: histogram",
+        name,
+        "share",
+        (Curve("", values.tolist(), share.tolist(), style="bars", group="replica 0"),),
+    )
+
+
+def _parts(name: str, series: Floats, every: int) -> Panel:
+    """Means of the replicas, or of stretches where there are few, beside the overall mean."""
+    mean = gamma_method(series, every=every)
+    stretches = max(1, min(-(-PARTS // series.shape[1]), len(series) // MINIMUM_MEASUREMENTS))
+    parts = [part for replica in series.T for part in np.array_split(replica, stretches)]
+    # Each part is as long as the others, so its error is the overall one times the root of their number.
+    error = mean.error * len(parts) ** 0.5
+    places = [float(k) for k in range(1, len(parts) + 1)]
+    curves = (
+        Curve("", [0.5, len(parts) + 0.5], [mean.value] * 2, [mean.error] * 2, style="band", group="mean"),
+        Curve("", places, [float(part.mean()) for part in parts], [error] * len(parts), group="replica 0"),
+    )
+    what = "replica" if stretches == 1 else "part"
+    return Panel(f"{name}: means of {what}s", what, f"{name} = {mean}", curves)

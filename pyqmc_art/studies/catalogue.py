@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pyqmc_art.errors import InputError, StoreError, unknown
+from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.protocols import Findings, Monitor
 from pyqmc_art.rng import Stream
 from pyqmc_art.store import provenance
@@ -86,7 +86,7 @@ def run(
     InputError
         If the folder holds a page already and ``force`` is not set, or no folder can be made there.
     StoreError
-        If the page cannot be written.
+        If the disk is full.
     """
     target = folder / "index.html"
     if target.exists() and not force:
@@ -94,7 +94,7 @@ def run(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
-        raise StoreError(f"cannot make the folder {folder}: {reason.strerror}; give another --out") from reason
+        raise InputError(f"cannot make the folder {folder}: {reason.strerror}; give another --out") from reason
     findings = [answer(study, folder, seed=seed, monitor=monitor) for study in studies]
     title = " and ".join(study.name for study in studies)
     return write(target, title, findings, provenance={**provenance.collect(), "seed": seed})

@@ -40,7 +40,7 @@ def fields(relaxation: Relaxation) -> Figure:
     rows = ((SWENDSEN_WANG, "free"), (FIXED_ZERO, "m = 0"), (FIXED_EIGHTY, "m = 0.8"))
     pictures = []
     for update, words in rows:
-        for beta in (b for b in relaxation.betas() if b != ISING_CRITICAL_BETA):
+        for beta in relaxation.betas():
             sizes = relaxation.sizes(update.label, beta)
             if sizes:
                 field = relaxation.times[update.label, beta, sizes[-1]].field[0]
@@ -48,9 +48,9 @@ def fields(relaxation: Relaxation) -> Figure:
     return Figure(
         "fields",
         "What the spins look like",
-        "One configuration each. Free spins (first row) have domains of every size near β_c and one dominant sign beyond it. "
-        "Where m is held at 0 and β is beyond β_c, the two signs must share the lattice: they separate into bands whose walls "
-        "move slowly. At m = 0.8 the minority gathers in a droplet, or dissolves.",
+        "One configuration each. Free spins have domains of every size near β_c and one dominant sign beyond it. Where m is "
+        "held at 0 and β is beyond β_c, the two signs must share the lattice: they separate, and the walls between them move "
+        "slowly. At m = 0.8 the minority gathers in droplets, or dissolves.",
         tuple(pictures),
     )
 

@@ -171,7 +171,7 @@ def _times(relaxation: Relaxation, beta: float) -> Table:
             taus = [relaxation.tau(label, beta, size, role) for role in ROLES]
             speeds = [relaxation.speed(label, beta, size, role) for role in ROLES]
             doubtful = any(not tau.reliable for tau in taus if tau is not None)
-            rows.append((label, size, *taus, *map(_rate, speeds), "too short" if doubtful else ""))
+            rows.append((label, size, *taus, *map(_rate, speeds), "unreliable" if doubtful else "ok"))
     names = [role_label(role, beta) for role in ROLES]
     return Table(
         f"times-{beta:g}",
@@ -179,7 +179,8 @@ def _times(relaxation: Relaxation, beta: float) -> Table:
         ("update", "L", *(f"τ {name}" for name in names), *(f"ESS/s {name}" for name in names), "run"),
         tuple(rows),
         "τ in steps: one sweep, all bonds (Swendsen-Wang), V exchanges (fixed m), one sweep of all rungs (tempering). "
-        "ESS/s: effective samples per CPU-second of one thread, 1/(2τ × the cost of a step without measurements).",
+        "ESS/s: effective samples per CPU-second of one thread, 1/(2τ × the cost of a step without measurements). The run is "
+        "ok unless the notes say what is wrong with it.",
     )
 
 

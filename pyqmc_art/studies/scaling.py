@@ -119,7 +119,9 @@ def analyse(model: Model, curves: Sequence[SizeCurves]) -> Scaling:
     _, gamma_law = law("susceptibility")
     inverse = slope_law.exponent
     if not inverse.value > 0:
-        raise InputError(f"1/nu came out as {inverse}: the runs are too short to say anything; ask for more measurements")
+        raise InputError(
+            f"1/nu came out as {inverse}: the runs are too short to say anything; ask for more measurements"
+        )
     nu = Estimate(1 / inverse.value, inverse.error / inverse.value**2)
     return Scaling(model, ordered, crossings, beta_c, fit, slopes, slope_law, nu, gamma_law)
 
@@ -136,8 +138,8 @@ def answer(result: Scaling) -> str:
     verdict = "Both agree" if all(abs(d) < AGREEMENT for d in rows) else "They do not both agree"
     return (
         f"{model.label}: the Binder cumulants of L = {sizes[0]} … {sizes[-1]} cross at β_c = {result.beta_c} ({how}); exact is "
-        f"{model.exact} = {model.beta_c:.6f}, {rows[0]:+.1f} sigma away. Their slopes there grow as L^(1/ν) with "
-        f"ν = {result.nu}; exact is {_fraction(model.nu)}, {rows[1]:+.1f} sigma away. {verdict} within {AGREEMENT:g} sigma."
+        f"{model.exact} = {model.beta_c:.6f}, {rows[0]:+.1f} sigma away. Their slopes there grow as L^y, y = 1/ν, "
+        f"with ν = {result.nu}; exact is {_fraction(model.nu)}, {rows[1]:+.1f} sigma away. {verdict} within {AGREEMENT:g} sigma."
     )
 
 
@@ -153,7 +155,11 @@ def tables(result: Scaling) -> tuple[Table, ...]:
                 _compared("β_c", result.beta_c, model.beta_c, model.exact, result.fit),
                 _compared("ν", result.nu, model.nu, _fraction(model.nu), result.slope_law.fit),
                 _compared(
-                    "γ/ν", result.gamma_law.exponent, model.gamma_over_nu, _fraction(model.gamma_over_nu), result.gamma_law.fit
+                    "γ/ν",
+                    result.gamma_law.exponent,
+                    model.gamma_over_nu,
+                    _fraction(model.gamma_over_nu),
+                    result.gamma_law.fit,
                 ),
             ),
             "Statistical errors by jackknife, propagated through the fits. χ²/dof: of the fit the number comes from; a dash "
@@ -211,7 +217,7 @@ def figure(result: Scaling) -> Figure:
         f"{result.model.label}: crossing, extrapolation, slopes and collapse",
         "First: U = 1 − <m⁴>/(3<m²>²) of every size passes through one point; the dotted line is the exact β_c. Second: the "
         "crossings of two sizes against the power of 1/L with which they must approach β_c, and the fit. Third: the slope of U "
-        "at the measured β_c grows as L^(1/ν). Fourth: with the measured β_c and ν all sizes fall on one curve.",
+        "at the measured β_c grows as L^y, y = 1/ν. Fourth: with the measured β_c and ν all sizes fall on one curve.",
         (_crossing_panel(result), _extrapolation_panel(result), _slope_panel(result), _collapse_panel(result)),
     )
 
@@ -255,12 +261,14 @@ def _slope_panel(result: Scaling) -> Panel:
 
 def _collapse_panel(result: Scaling) -> Panel:
     curves = []
-    for one in result.curves:
-        beta = np.linspace(one.beta[0], one.beta[-1], 9)
+    for k, one in enumerate(result.curves):
+        # Each size has its points between those of the others; on top of each other they would hide.
+        share = (np.arange(5) + (k + 0.5) / len(result.curves)) / 5
+        beta = one.beta[0] + share * (one.beta[-1] - one.beta[0])
         x = (beta - result.beta_c.value) * one.size ** (1 / result.nu.value)
         at = [one.binder(float(b)) for b in beta]
         curves.append(Curve(f"L = {one.size}", x.tolist(), [e.value for e in at], [e.error for e in at]))
-    return Panel("collapse", "(β − β_c) L^(1/ν)", "U", tuple(curves))
+    return Panel("collapse", "(β − β_c) L^y, y = 1/ν", "U", tuple(curves))
 
 
 def notes(results: Sequence[Scaling]) -> tuple[str, ...]:
@@ -278,7 +286,9 @@ def notes(results: Sequence[Scaling]) -> tuple[str, ...]:
                 f"fitted; crossings are extrapolated with the power 1/ν + ω = {result.shift_power:.3g}."
             )
         else:
-            said.append(f"{model.label}: too few sizes to fit a correction to scaling; the exponents are those of a pure power.")
+            said.append(
+                f"{model.label}: too few sizes to fit a correction to scaling; the exponents are those of a pure power."
+            )
         said += [f"{model.label}, L = {one.size}: {w}." for one in result.curves for w in one.reweighting.warnings]
     return tuple(said)
 

@@ -37,6 +37,7 @@ FEWEST_TUNNELLINGS: Final = 10
 TIMED_SECONDS: Final = 0.02
 """CPU time, at least, that the cost of a step is measured over."""
 
+
 @dataclass(frozen=True)
 class Effort:
     """When to stop.

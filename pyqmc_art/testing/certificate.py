@@ -83,7 +83,7 @@ class Effort:
 
 
 QUICK: Final = Effort(draws=100_000, moves=6, replicas=16, warmup=1000, steps=4000, drawn=4)
-THOROUGH: Final = Effort(draws=400_000, moves=12, replicas=32, warmup=2000, steps=20_000, drawn=12)
+THOROUGH: Final = Effort(draws=200_000, moves=10, replicas=24, warmup=2000, steps=12_000, drawn=12)
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ AGREEMENT: Final = 4.0
 """Sigmas up to which a measured and an exact value are said to agree."""
 
 LEAD: Final = (
-    "Something proposes, something exact judges, everything measured carries an error bar. This page was made by one command: "
-    "it samples the Ising model at its critical point, checks every update on this machine against exact results, and "
-    "answers two questions about dynamics and phase transitions."
+    "Something proposes, something exact judges, everything measured carries an error bar. This page was made by "
+    "one command: it samples the Ising model at its critical point, checks every update on this machine against "
+    "exact results, and answers two questions about dynamics and phase transitions."
 )
 
 
@@ -114,16 +114,16 @@ def sample_critical_ising(out: Path, seed: int, monitor: Monitor) -> tuple[Findi
             study="sample",
             question="Does the sampler reproduce the exact energy of the critical Ising model on a 64 × 64 torus?",
             answer=f"{'Yes' if agrees else 'No'}: E/V = {energy}, exact {exact.energy:.7f} (Kaufman), "
-            f"{deviation:+.1f} sigma away, from {run.measurements} Swendsen-Wang steps of {run.replicas} replicas. The run "
-            "itself is beside this page: run.h5.",
+            f"{deviation:+.1f} sigma away, from {run.measurements} Swendsen-Wang steps of {run.replicas} replicas. "
+            "The run itself is beside this page: run.h5.",
             tables=(
                 Table(
                     "sample",
                     "What was measured",
                     ("observable", "value(error)", "exact", "deviation in σ", "τ in steps", "ESS", "ESS/s"),
                     tuple(rows),
-                    "Errors and integrated autocorrelation times by the Gamma method; ESS: effective number of independent "
-                    "samples of all replicas.",
+                    "Errors and integrated autocorrelation times by the Gamma method; ESS: effective number of "
+                    "independent samples of all replicas.",
                 ),
             ),
             figures=figures,

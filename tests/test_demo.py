@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyqmc_art import demo
-from pyqmc_art.errors import StoreError
+from pyqmc_art.errors import InputError
 from pyqmc_art.monitor import Silent
 from pyqmc_art.report import page
 from pyqmc_art.store.ensemble import open_ensemble
@@ -44,5 +44,5 @@ def test_sections_of_the_page() -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="another --out"):
+    with pytest.raises(InputError, match="another --out"):
         demo.run_demo(tmp_path / "file" / "demo", seed=0, monitor=Silent())

@@ -56,8 +56,8 @@ def describe_run(ensemble: Ensemble) -> Figure:
     """
     if ensemble.measurements < MINIMUM_MEASUREMENTS or not len(ensemble.series):
         raise InputError(
-            f"the run has {ensemble.measurements} measurements of {len(ensemble.series)} observables; a picture needs at "
-            f"least {MINIMUM_MEASUREMENTS} of one: run longer"
+            f"the run has {ensemble.measurements} measurements of {len(ensemble.series)} observables; a picture "
+            f"needs at least {MINIMUM_MEASUREMENTS} of one: run longer"
         )
     chosen = list(ensemble.components())[:MOST_OBSERVABLES]
     panels: list[Panel] = []
@@ -73,9 +73,9 @@ def describe_run(ensemble: Ensemble) -> Figure:
     return Figure(
         "run",
         f"{title or 'run'}: {ensemble.measurements} measurements × {ensemble.replicas} replicas",
-        "History: no replica should drift. Autocorrelation: it should have fallen to zero at the window W, where the sum of τ is "
-        "cut. Histogram: all replicas together. Means of parts: two thirds of the bars should touch the band, which is the "
-        "overall value with its error by the Gamma method.",
+        "History: no replica should drift. Autocorrelation: it should have fallen to zero at the window W, where "
+        "the sum of τ is cut. Histogram: all replicas together. Means of parts: two thirds of the bars should "
+        "touch the band, which is the overall value with its error by the Gamma method.",
         tuple(panels),
     )
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from numpy.polynomial import Chebyshev
+from numpy.typing import NDArray
 
 from pyqmc_art.errors import NumericalError
 from pyqmc_art.stats.estimate import Estimate
@@ -96,7 +96,8 @@ class Curve:
         low, high = float(self.beta[0]), float(self.beta[-1])
         if not low <= beta <= high:
             raise NumericalError(
-                f"beta = {beta:.6g} lies outside {low:.6g} to {high:.6g}, where the runs are; give the study a wider window"
+                f"beta = {beta:.6g} lies outside {low:.6g} to {high:.6g}, where the runs are; give the study a "
+                "wider window"
             )
 
 

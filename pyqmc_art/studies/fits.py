@@ -151,7 +151,8 @@ def fit_power_law(
     relative = np.array([one.error for one in y]) / values
     covariance = np.diag(relative**2)
     if common is not None:
-        covariance += np.outer(common, common)
+        shared = np.asarray(common, np.float64)
+        covariance += np.outer(shared, shared)
     columns = [np.ones(len(where)), np.log(where / reference)]
     if omega is not None:
         columns.append(where**-omega)

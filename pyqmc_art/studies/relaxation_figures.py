@@ -48,9 +48,9 @@ def fields(relaxation: Relaxation) -> Figure:
     return Figure(
         "fields",
         "What the spins look like",
-        "One configuration each. Free spins have domains of every size near β_c and one dominant sign beyond it. Where m is "
-        "held at 0 and β is beyond β_c, the two signs must share the lattice: they separate, and the walls between them move "
-        "slowly. At m = 0.8 the minority gathers in droplets, or dissolves.",
+        "One configuration each. Free spins have domains of every size near β_c and one dominant sign beyond it. "
+        "Where m is held at 0 and β is beyond β_c, the two signs must share the lattice: they separate, and the "
+        "walls between them move slowly. At m = 0.8 the minority gathers in droplets, or dissolves.",
         tuple(pictures),
     )
 
@@ -73,9 +73,9 @@ def critical(relaxation: Relaxation) -> Figure:
     return Figure(
         "critical",
         "Critical slowing down at β_c",
-        "Local updates need ever more sweeps as L grows (lines: fits τ = a (L/10)^z), cluster updates hardly any more. Last "
-        "panel: what that buys per CPU-second; a cluster step costs more, so look where the lines cross. Hollow markers, if "
-        "any: runs too short to be fitted.",
+        "Local updates need ever more sweeps as L grows (lines: fits τ = a (L/10)^z), cluster updates hardly any "
+        "more. Last panel: what that buys per CPU-second; a cluster step costs more, so look where the lines "
+        "cross. Hollow markers, if any: runs too short to be fitted.",
         tuple(panel for panel in panels if panel.curves),
     )
 
@@ -101,9 +101,9 @@ def talks(relaxation: Relaxation, talk: tuple[float, float]) -> Figure:
     return Figure(
         "talk",
         "Heat bath and exchanges at fixed magnetization beside the talk's curve",
-        "τ of |m(k)|² at the smallest momentum, in sweeps or V exchanges of any two sites. Dashed: the talk's curve, the same "
-        "in every panel. See whether our points run parallel to it (the same z), and how at the larger β the free heat bath "
-        "levels off while the walls and droplets of fixed m keep the exchanges slow.",
+        "τ of |m(k)|² at the smallest momentum, in sweeps or V exchanges of any two sites. Dashed: the talk's "
+        "curve, the same in every panel. See whether our points run parallel to it (the same z), and how at the "
+        "larger β the free heat bath levels off while the walls and droplets of fixed m keep the exchanges slow.",
         tuple(panels),
     )
 

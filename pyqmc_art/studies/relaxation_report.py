@@ -127,9 +127,10 @@ def _talk(relaxation: Relaxation) -> str:
     parts = [f"{law.amplitude} (L/10)^z with z = {_exponent(law)} for {label}" for label, law in laws]
     nearest = min(laws, key=lambda one: abs(one[1].amplitude.value / TALK[0] - 1))
     return (
-        f"The talk's curve, τ = {TALK[0]} (L/10)^{TALK[1]} as read off the talk, does not say what was measured in which "
-        f"unit of time; ours at {beta_label(beta)}, for |m(k)|² in sweeps (or V exchanges): {_joined(parts)}. "
-        f"Nearest in size at L = 10 is {nearest[0]}, {nearest[1].amplitude.value / TALK[0]:.1f} times the talk's."
+        f"The talk's curve, τ = {TALK[0]} (L/10)^{TALK[1]} as read off the talk, does not say what was measured in "
+        f"which unit of time; ours at {beta_label(beta)}, for |m(k)|² in sweeps (or V exchanges): "
+        f"{_joined(parts)}. Nearest in size at L = 10 is {nearest[0]}, {nearest[1].amplitude.value / TALK[0]:.1f} "
+        "times the talk's."
     )
 
 
@@ -158,8 +159,8 @@ def _fits(relaxation: Relaxation, beta: float) -> Table:
         f"Fits τ = a (L/10)^z at {beta_label(beta)}",
         ("update", "observable", "a", "z", "χ²/dof", "L"),
         tuple(rows),
-        "Weighted fits of ln τ. The errors of a and z come from the errors of τ alone; where χ²/dof is well above 1 one power "
-        "does not describe these sizes"
+        "Weighted fits of ln τ. The errors of a and z come from the errors of τ alone; where χ²/dof is well above "
+        "1 one power does not describe these sizes"
         + (": beyond β_c the correlation length is finite and τ levels off." if is_ordered(beta) else "."),
     )
 
@@ -178,9 +179,9 @@ def _times(relaxation: Relaxation, beta: float) -> Table:
         f"Autocorrelation times and speeds at {beta_label(beta)}",
         ("update", "L", *(f"τ {name}" for name in names), *(f"ESS/s {name}" for name in names), "run"),
         tuple(rows),
-        "τ in steps: one sweep, all bonds (Swendsen-Wang), V exchanges (fixed m), one sweep of all rungs (tempering). "
-        "ESS/s: effective samples per CPU-second of one thread, 1/(2τ × the cost of a step without measurements). The run is "
-        "ok unless the notes say what is wrong with it.",
+        "τ in steps: one sweep, all bonds (Swendsen-Wang), V exchanges (fixed m), one sweep of all rungs "
+        "(tempering). ESS/s: effective samples per CPU-second of one thread, 1/(2τ × the cost of a step without "
+        "measurements). The run is ok unless the notes say what is wrong with it.",
     )
 
 
@@ -207,9 +208,10 @@ def _tunnelling(relaxation: Relaxation, betas: list[float]) -> Iterable[Table]:
             "Tunnelling time of the sign of m, in steps",
             ("update", "L", *(beta_label(beta) for beta in betas)),
             tuple(rows),
-            "Mean number of steps between changes of the sign of m, counted from beyond half of <|m|> to beyond half of it on "
-            "the other side. A lower bound stands where fewer than ten were seen. Cluster updates choose the sign anew at "
-            "every step; local ones get stuck beyond β_c, and tempering sends them over the top.",
+            "Mean number of steps between changes of the sign of m, counted from beyond half of <|m|> to beyond "
+            "half of it on the other side. A lower bound stands where fewer than ten were seen. Cluster updates "
+            "choose the sign anew at every step; local ones get stuck beyond β_c, and tempering sends them over "
+            "the top.",
         )
 
 
@@ -221,9 +223,9 @@ def figures(relaxation: Relaxation) -> tuple[Figure, ...]:
 def notes(relaxation: Relaxation, length: float) -> tuple[str, ...]:
     """How the runs were made, and which of them were too short."""
     made = (
-        f"Each run is doubled until all chains together are about {length:g} times the slowest τ; local updates start from "
-        f"configurations that clusters prepared, exchanges of neighbours from exchanges of any two, the others warm up for "
-        f"{WARMUP_IN_TAU} τ or more.",
+        f"Each run is doubled until all chains together are about {length:g} times the slowest τ; local updates "
+        "start from configurations that clusters prepared, exchanges of neighbours from exchanges of any two, the "
+        f"others warm up for {WARMUP_IN_TAU} τ or more.",
         "Times come from the Gamma method (Wolff 2004). A fit to lattices of one decade gives an effective exponent.",
     )
     reasons = []

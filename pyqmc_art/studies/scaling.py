@@ -25,6 +25,9 @@ AGREEMENT: Final = 4.0
 SIZES_FOR_CORRECTION: Final = 5
 """Fewest sizes that a correction to scaling is fitted to; with fewer the fit is a pure power."""
 
+LARGEST_TRANSFER_MATRIX: Final = 1000
+"""Most rows of a transfer matrix that is diagonalised only to check an energy."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -137,9 +140,10 @@ def answer(result: Scaling) -> str:
     rows = [result.beta_c.deviation(model.beta_c), result.nu.deviation(model.nu)]
     verdict = "Both agree" if all(abs(d) < AGREEMENT for d in rows) else "They do not both agree"
     return (
-        f"{model.label}: the Binder cumulants of L = {sizes[0]} … {sizes[-1]} cross at β_c = {result.beta_c} ({how}); exact is "
-        f"{model.exact} = {model.beta_c:.6f}, {rows[0]:+.1f} sigma away. Their slopes there grow as L^y, y = 1/ν, "
-        f"with ν = {result.nu}; exact is {_fraction(model.nu)}, {rows[1]:+.1f} sigma away. {verdict} within {AGREEMENT:g} sigma."
+        f"{model.label}: the Binder cumulants of L = {sizes[0]} … {sizes[-1]} cross at β_c = {result.beta_c} "
+        f"({how}); exact is {model.exact} = {model.beta_c:.6f}, {rows[0]:+.1f} sigma away. Their slopes there grow "
+        f"as L^y, y = 1/ν, with ν = {result.nu}; exact is {_fraction(model.nu)}, {rows[1]:+.1f} sigma away. "
+        f"{verdict} within {AGREEMENT:g} sigma."
     )
 
 
@@ -162,8 +166,8 @@ def tables(result: Scaling) -> tuple[Table, ...]:
                     result.gamma_law.fit,
                 ),
             ),
-            "Statistical errors by jackknife, propagated through the fits. χ²/dof: of the fit the number comes from; a dash "
-            "where nothing is left over to test it.",
+            "Statistical errors by jackknife, propagated through the fits. χ²/dof: of the fit the number comes "
+            "from; a dash where nothing is left over to test it.",
         ),
         Table(
             f"{model.name}-crossings",
@@ -173,7 +177,8 @@ def tables(result: Scaling) -> tuple[Table, ...]:
                 (*one.sizes, one.beta, round(one.value, 4), round(one.beta.deviation(model.beta_c), 1))
                 for one in result.crossings
             ),
-            f"Crossings approach β_c as L^{-result.shift_power:.3g}: the small ones may lie many sigma off it, the large ones not.",
+            f"Crossings approach β_c as L^{-result.shift_power:.3g}: the small ones may lie many sigma off it, the "
+            "large ones not.",
         ),
         _sizes(result),
     )
@@ -191,16 +196,18 @@ def _sizes(result: Scaling) -> Table:
         f"{model.label}: each lattice",
         ("L", "U", "dU/dβ", "V<m²>", "energy at exact β_c", "exact energy", "deviation in σ"),
         tuple(rows),
-        "U, its slope and V<m²> at the measured β_c. The energy per site is a check of sampling and reweighting: it is known "
-        "exactly on the finite lattice (Kaufman for Ising; for Potts only where the transfer matrix is small enough).",
+        "U, its slope and V<m²> at the measured β_c. The energy per site is a check of sampling and reweighting: "
+        "it is known exactly on the finite lattice (Kaufman for Ising; for Potts only where the transfer matrix "
+        "is small enough).",
     )
 
 
 def _exact_energy(model: Model, size: int) -> float | None:
-    try:
-        return exact_energy(model.action(size, model.beta_c))
-    except InputError:
+    """Energy of the finite lattice; None where it would take a transfer matrix too large to wait for."""
+    action = model.action(size, model.beta_c)
+    if isinstance(action, Potts) and action.q**size > LARGEST_TRANSFER_MATRIX:
         return None
+    return exact_energy(action)
 
 
 def _compared(what: str, value: Estimate, exact: float, words: str, fit: LinearFit | None) -> tuple[Cell, ...]:
@@ -215,9 +222,10 @@ def figure(result: Scaling) -> Figure:
     return Figure(
         f"{result.model.name}-scaling",
         f"{result.model.label}: crossing, extrapolation, slopes and collapse",
-        "First: U = 1 − <m⁴>/(3<m²>²) of every size passes through one point; the dotted line is the exact β_c. Second: the "
-        "crossings of two sizes against the power of 1/L with which they must approach β_c, and the fit. Third: the slope of U "
-        "at the measured β_c grows as L^y, y = 1/ν. Fourth: with the measured β_c and ν all sizes fall on one curve.",
+        "First: U = 1 − <m⁴>/(3<m²>²) of every size passes through one point; the dotted line is the exact β_c. "
+        "Second: the crossings of two sizes against the power of 1/L with which they must approach β_c, and the "
+        "fit. Third: the slope of U at the measured β_c grows as L^y, y = 1/ν. Fourth: with the measured β_c and "
+        "ν all sizes fall on one curve.",
         (_crossing_panel(result), _extrapolation_panel(result), _slope_panel(result), _collapse_panel(result)),
     )
 
@@ -274,7 +282,8 @@ def _collapse_panel(result: Scaling) -> Panel:
 def notes(results: Sequence[Scaling]) -> tuple[str, ...]:
     """How corrections to scaling are treated, and what the runs themselves complain about."""
     said = [
-        "m of the Potts model is (q max_a n_a/V − 1)/(q − 1), which is never negative; the same ratio of its moments is used.",
+        "m of the Potts model is (q max_a n_a/V − 1)/(q − 1), which is never negative; the same ratio of its "
+        "moments is used.",
         "The runs lie around a given center; reweighting makes the results independent of where exactly.",
         "Correlations between β_c and the slopes, which come from the same runs, are neglected.",
     ]
@@ -282,8 +291,9 @@ def notes(results: Sequence[Scaling]) -> tuple[str, ...]:
         model = result.model
         if result.slope_law.fit.parameters.size == 3:
             said.append(
-                f"{model.label}: the fits of ν and γ/ν include a correction exp(b L^-ω) with ω = {model.omega:g} from theory and b "
-                f"fitted; crossings are extrapolated with the power 1/ν + ω = {result.shift_power:.3g}."
+                f"{model.label}: the fits of ν and γ/ν include a correction exp(b L^-ω) with ω = {model.omega:g} "
+                "from theory and b fitted; crossings are extrapolated with the power 1/ν + ω = "
+                f"{result.shift_power:.3g}."
             )
         else:
             said.append(

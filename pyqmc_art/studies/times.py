@@ -1,7 +1,7 @@
 """Integrated autocorrelation times of a kernel, by runs as long as the times they measure ask for.
 
-A run starts in equilibrium: a faster kernel of the same target has prepared it, or it warms up for ten times what it then
-measures. It doubles until it is ``length`` times as long as its slowest autocorrelation time, or has used up its
+A run starts in equilibrium: a faster kernel of the same target has prepared it, or it warms up for ten times what it
+then measures. It doubles until it is ``length`` times as long as its slowest autocorrelation time, or has used up its
 ``updates``. Both are counts, not seconds: the same seed gives the same times on every machine.
 """
 
@@ -87,7 +87,7 @@ class Times:
         mean = self.estimates[name]
         if mean.tau_int is None:
             return None
-        return Estimate(mean.tau_int, mean.tau_int_error, n=mean.n, warnings=mean.warnings)
+        return Estimate(mean.tau_int, mean.tau_int_error or 0.0, n=mean.n, warnings=mean.warnings)
 
     def ess_per_second(self, name: str) -> Estimate | None:
         """Effective samples per CPU-second, ``1 / (2 tau_int c)`` with c the cost of a step; None without tau."""
@@ -151,8 +151,8 @@ class Recorder:
     def lengthen(self, length: float) -> None:
         """Double the series until all replicas are ``length`` times the slowest tau, or the budget is used up.
 
-        A rule that stops at a small tau favours runs that happen to underestimate it. So a run is stopped at half of the
-        length, and then doubled once more whatever comes out.
+        A rule that stops at a small tau favours runs that happen to underestimate it. So a run stops at half of the
+        length, and is then doubled once more whatever comes out.
         """
         while 2 * self.steps * self.replicas < length * self.slowest and self.affords(2 * self.steps):
             self.extend(self.steps)
@@ -250,7 +250,7 @@ def tunnelling_time(magnetization: NDArray[np.float64], every: int = 1) -> Estim
         changes += int(np.count_nonzero(np.diff(visits)))
     steps = magnetization.size * every
     if changes < FEWEST_TUNNELLINGS:
-        return f"> {steps / FEWEST_TUNNELLINGS:.2g}".replace("e+0", "e")
+        return f"> {float(f'{steps / FEWEST_TUNNELLINGS:.2g}'):.0f}"
     return Estimate(steps / changes, steps / changes**1.5, n=changes)
 
 

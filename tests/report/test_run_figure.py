@@ -46,7 +46,7 @@ def test_histogram_and_history_keep_what_was_measured(run: Ensemble) -> None:
     assert sum(panel(run, "energy: histogram").curves[0].y) == pytest.approx(1.0)
     history = panel(run, "energy: history").curves[0]
     assert np.mean(history.y) == pytest.approx(run.series["energy"][:, 0].mean(), abs=0.02)
-    assert 0 < history.x[0] and history.x[-1] < 1000
+    assert history.x[0] > 0 and history.x[-1] < 1000
 
 
 def test_bars_of_the_parts_cover_the_mean() -> None:

@@ -13,7 +13,7 @@ REPLICAS = 16
 
 
 def autoregression(rho: float, seed: int, *, thins: bool = True) -> Callable[[int, int], Series]:
-    """An AR(1) chain in equilibrium with tau_int = (1 + rho) / (2 (1 - rho)); one that does not thin lies about steps."""
+    """An AR(1) chain in equilibrium, tau_int = (1 + rho) / (2 (1 - rho)); one that does not thin lies about steps."""
     rng = np.random.default_rng(seed)
     now = rng.normal(size=REPLICAS)
 

@@ -33,8 +33,8 @@ lint: $(VENV)/lint.ready  ## ruff and clang-format, changing nothing
 types: $(VENV)/lint.ready  ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(VENV)/test.ready  ## benchmarks: first correct, then timed
-	$(BIN)/python -m pytest benchmarks --benchmark-only
+bench: $(VENV)/test.ready $(VENV)/peers.ready  ## benchmarks: first correct, then timed; docs/benchmarks.md
+	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/docs.ready  ## HTML documentation in docs/_build/html
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html

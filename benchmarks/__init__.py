@@ -1,1 +1,1 @@
-"""Benchmarks: every answer is judged first, and only then is a time reported. ``python -m benchmarks`` runs them all."""
+"""Benchmarks: each answer is judged first, and only then is a time reported. ``python -m benchmarks`` runs all."""

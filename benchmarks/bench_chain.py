@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -44,15 +43,15 @@ def test_sample(benchmark, paddock, case, to_file, tmp_path):
     benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1, iterations=1)
     # The answer of the very runs that were timed, each from another seed.
     reference = exact_reference(case)
+    assert reference is not None
     estimate = gamma_method(np.concatenate(energies, axis=1))
     found = compare(estimate, reference.value)
-    verdict = Verdict(
-        BUDGET.passes(found.p_value), reference.source, reference.value, found.value, found.error, found.deviation,
-        found.p_value,
-    )  # fmt: skip
+    right = BUDGET.passes(found.p_value)
+    energy = (reference.value, found.value, found.error, found.deviation, found.p_value)
+    verdict = Verdict(right, reference.source, *energy)
     assert verdict.passed, verdict.summary
     if not benchmark.disabled:
         work = (steps + WARMUP) * case.action.lattice.sites
         cost = 1e9 * np.array(benchmark.stats.stats.data) / work
         column = "sample() to a file" if to_file else "sample() in memory"
-        note(paddock, benchmark, "chain", case.name, column, UNITS[case.kernel], cost, replace(verdict))
+        note(paddock, benchmark, "chain", case.name, column, UNITS[case.kernel], cost, verdict)

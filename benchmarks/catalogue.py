@@ -11,14 +11,14 @@ from benchmarks.peers import PEERS, find_version
 from pyqmc_art.backends import list_available
 from pyqmc_art.lattice.actions import Ising
 from pyqmc_art.lattice.geometry import Lattice
-from pyqmc_art.testing.cases import TIMED, Case
+from pyqmc_art.testing.cases import CLUSTER, LOCAL, TIMED, Case
 
 CRITICAL_BETA_3D: Final = 0.22165463
 """Ferrenberg, Xu, Landau, Phys. Rev. E 97 (2018) 043301: 0.221654626(5)."""
 
 CASES: Final = (
     *TIMED,
-    *(Case(k, Ising(Lattice((64, 64, 64)), CRITICAL_BETA_3D)) for k in ("metropolis", "heat-bath", "swendsen-wang", "wolff")),
+    *(Case(kernel, Ising(Lattice((64, 64, 64)), CRITICAL_BETA_3D)) for kernel in (*LOCAL, *CLUSTER)),
 )
 
 CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), *(p for p in PEERS if find_version(p) is not None))

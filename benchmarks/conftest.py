@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from benchmarks import record
 from benchmarks.race import CLOCKS, Paddock
+from pyqmc_art.errors import InputError
 
 _SHARED = pytest.StashKey[Paddock]()
+_LOAD = pytest.StashKey[float | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,12 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SHARED] = Paddock()
-    record.path_of(config.getoption("--record") or "unnamed")
-
-
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Benchmarks are the files bench_*.py, wherever the project's own python_files points."""
-    return pytest.Module.from_parent(parent, path=file_path) if file_path.match("bench_*.py") else None
+    config.stash[_LOAD] = record.read_load()
+    try:
+        record.path_of(config.getoption("--record") or "unnamed")
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,7 +36,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     name = session.config.getoption("--record")
     measurements = session.config.stash[_SHARED].measurements
     if name and exitstatus == 0 and measurements:
-        record.write(record.collect(measurements), record.path_of(name))
+        record.write(record.collect(measurements, session.config.stash[_LOAD]), record.path_of(name))
 
 
 @pytest.fixture(scope="session")

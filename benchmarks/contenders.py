@@ -42,7 +42,10 @@ class Runner(Protocol):
 class Contender(Protocol):
     """Somebody who can run cases."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The column of the tables."""
+        ...
 
     def supports(self, case: Case) -> bool:
         """Whether it knows the model and the kernel."""

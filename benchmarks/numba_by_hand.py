@@ -65,10 +65,7 @@ def sweep_swendsen_wang(spins: Spins, beta: float, sweeps: int) -> int:
                 for other in (i * columns + (j + 1 if j + 1 < columns else 0), down + j):
                     if flat[site] == flat[other] and np.random.random() < bond:
                         a, b = find_root(parent, site), find_root(parent, other)
-                        if a < b:
-                            parent[b] = a
-                        else:
-                            parent[a] = b
+                        parent[max(a, b)] = min(a, b)
         for site in range(flat.size):
             turn[site] = 1 if np.random.random() < 0.5 else -1
         for site in range(flat.size):

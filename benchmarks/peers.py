@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.contenders import Contender, Runner
 from pyqmc_art.lattice.actions import Ising
+from pyqmc_art.lattice.enumeration import SpinAction
 from pyqmc_art.protocols import Field
 from pyqmc_art.rng import Stream
 from pyqmc_art.testing.cases import Case
@@ -84,10 +85,15 @@ class Peapods:
     """
 
     name = "peapods"
-    clusters: ClassVar[dict[str, str | None]] = {"metropolis": None, "heat-bath": None, "swendsen-wang": "sw", "wolff": "wolff"}
+    clusters: ClassVar[dict[str, str | None]] = {
+        "metropolis": None,
+        "heat-bath": None,
+        "swendsen-wang": "sw",
+        "wolff": "wolff",
+    }
 
     def __init__(self) -> None:
-        self._models: dict[Ising, list[Any]] = {}
+        self._models: dict[SpinAction, list[Any]] = {}
 
     def supports(self, case: Case) -> bool:
         """Ising in two and three dimensions."""
@@ -100,7 +106,7 @@ class Peapods:
             models.append(self._equilibrate(case.action, seed_of(stream, len(models))))
         return _PeapodsRunner(self.clusters[case.kernel], case, models[: len(fields)])
 
-    def _equilibrate(self, action: Ising, seed: int) -> Any:
+    def _equilibrate(self, action: SpinAction, seed: int) -> Any:
         model = importlib.import_module("peapods").Ising(
             action.lattice.shape, couplings="ferro", temperatures=np.array([1 / action.beta])
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import platform
 import re
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ def path_of(name: str) -> Path:
         For a name that is no plain file name.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f"the record is named {name!r}; expected letters, digits, dots and dashes, for instance zen5-2025")
+        raise InputError(f"the record is named {name!r}; expected letters, digits, dots and dashes, such as zen5-2025")
     return RESULTS / f"{name}.json"
 
 
@@ -89,13 +90,18 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def collect(measurements: Sequence[Measurement]) -> Record:
-    """Put a run together with its circumstances."""
+def read_load() -> float | None:
+    """Mean number of running processes over the last minute; None where the system does not say."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def collect(measurements: Sequence[Measurement], load_before: float | None = None) -> Record:
+    """Put a run together with its circumstances, the load of the machine before and after it among them."""
     origin = provenance.collect()
     versions = {"pyqmc_art": origin["version"], "python": origin["python"], "numpy": origin["numpy"]}
     versions |= {p.name: v for p in PEERS if (v := find_version(p)) is not None}
     return Record(
-        describe_machine(),
+        {**describe_machine(), "load": [load_before, read_load()]},
         {name: str(version) for name, version in versions.items()},
         str(origin["date"]),
         str(origin["commit"]),

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ author = "The pyqmc_art authors"
 copyright = author  # the name Sphinx asks for
 extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 exclude_patterns = ["_build"]
-nitpicky = False
+smartquotes = False
 
 myst_enable_extensions = ["dollarmath", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+# Type aliases, on which numpydoc stumbles; reference/pyqmc_art.md says what they are.
+autodoc_default_options = {"exclude-members": "Field, Info, Series"}
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
@@ -40,15 +43,21 @@ pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
 
+def to_mathml(tex: str, display: str = "inline") -> str:
+    """Convert a formula; a function and an argument without brackets are set apart."""
+    return convert(re.sub(r"\\(sinh|cosh|tanh|cos|ln)(\^\d)?(?=\s+[^\s(\[]|\\)", r"\\\1\2\\,", tex), display=display)
+
+
 def write_inline_math(translator: Any, node: nodes.math) -> None:
     """Write a formula in a line of text."""
-    translator.body.append(convert(node.astext()))
+    translator.body.append(to_mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def write_displayed_math(translator: Any, node: nodes.math_block) -> None:
     """Write a formula on lines of its own."""
-    translator.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    style = "overflow-x: auto; overflow-y: hidden; padding: 0.3em 0"
+    translator.body.append(f'<div style="{style}">{to_mathml(node.astext(), "block")}</div>')
     raise nodes.SkipNode
 
 
@@ -75,8 +84,25 @@ def describe_modules(app: Sphinx, docname: str, source: list[str]) -> None:
     for module in list_modules(package):
         summary = (inspect.getdoc(importlib.import_module(module)) or "").strip()
         if summary:
-            heading = "" if module == package else f"\n## {module.removeprefix(package + '.')}\n"
-            source[0] += f"{heading}\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```\n"
+            # What a package re-exports is described where it is defined.
+            inside = module != package
+            heading = f"\n## {module.removeprefix(package + '.')}\n" if inside else ""
+            members = "   :members:\n" if inside else ""
+            source[0] += f"{heading}\n```{{eval-rst}}\n.. automodule:: {module}\n{members}```\n"
+
+
+def escape_marks(app: Sphinx, what: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
+    """Keep shapes such as (replica, *lattice.shape) and moduli such as |m| from being taken for markup."""
+    in_formula = False
+    for i, line in enumerate(lines):
+        if line.strip():
+            in_formula = line.startswith(".. math::") or (in_formula and line.startswith(" "))
+        if in_formula or line.lstrip().startswith((">>>", "...")):
+            continue
+        parts = re.split(r"(``.*?``|`.*?`)", line)
+        for k in range(0, len(parts), 2):
+            parts[k] = re.sub(r"(?<![\w*\\])(\*)(?=[a-z_.]+[,)])|(\|)(?=\S)|(?<=\S)(\|)", r"\\\g<0>", parts[k])
+        lines[i] = "".join(parts)
 
 
 def setup(app: Sphinx) -> None:
@@ -84,3 +110,4 @@ def setup(app: Sphinx) -> None:
     inline, block = (write_inline_math, None), (write_displayed_math, None)
     app.add_html_math_renderer("mathml", inline_renderers=inline, block_renderers=block)
     app.connect("source-read", describe_modules)
+    app.connect("autodoc-process-docstring", escape_marks, priority=900)

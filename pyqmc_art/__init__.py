@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
     from pyqmc_art.lattice.kernels.compose import Composition, build
     from pyqmc_art.lattice.kernels.constrained import Constrained
+    from pyqmc_art.lattice.kernels.custom import CustomKernel
     from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
     from pyqmc_art.lattice.kernels.tempering import Tempering
     from pyqmc_art.rng import Stream
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Composition": "lattice.kernels.compose",
     "Constrained": "lattice.kernels.constrained",
+    "CustomKernel": "lattice.kernels.custom",
     "Ensemble": "store.ensemble",
     "Estimate": "stats.estimate",
     "HeatBath": "lattice.kernels.local",
@@ -58,6 +60,7 @@ _HOME = {
 __all__ = [
     "Composition",
     "Constrained",
+    "CustomKernel",
     "Ensemble",
     "Estimate",
     "HeatBath",

@@ -173,13 +173,13 @@ def verify(
     settings: Annotated[VerifyOptions, _All] = VerifyOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Check every kernel on this machine against exact targets; exit status 1 if one fails."""
-    from pyqmc_art.monitor import choose_monitor
-    from pyqmc_art.testing.certificate import certify
-
     chosen = VerifyOptions(**options.settle(settings, config)[0])
     if print_config:
         print(options.as_toml(dataclasses.asdict(chosen)))
         return 0
+    from pyqmc_art.monitor import choose_monitor
+    from pyqmc_art.testing.certificate import certify
+
     certificate = certify(all=chosen.all, seed=chosen.seed, monitor=choose_monitor())
     print(json.dumps(certificate.to_json(), indent=2) if chosen.json else certificate.render_text())
     return 0 if certificate.passed else 1
@@ -200,6 +200,7 @@ def study(
         ising-dynamics, phase-transition; several make one page.
     """
     from pyqmc_art.monitor import choose_monitor
+    from pyqmc_art.report import page
     from pyqmc_art.studies import catalogue
 
     if not names:
@@ -213,7 +214,11 @@ def study(
         print(options.as_toml({**dataclasses.asdict(chosen), **dataclasses.asdict(studies[0])}))
         return
     folder = chosen.out or Path("-".join(names))
-    print(catalogue.run(studies, folder, seed=chosen.seed, force=chosen.force, monitor=choose_monitor()))
+    print(
+        catalogue.run(
+            studies, folder, seed=chosen.seed, force=chosen.force, monitor=choose_monitor(), write=page.write
+        )
+    )
 
 
 @app.command
@@ -224,13 +229,13 @@ def demo(
     settings: Annotated[DemoOptions, _All] = DemoOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Sample, verify and run the quick studies: one page that shows what this installation can do."""
-    from pyqmc_art.demo import run_demo
-    from pyqmc_art.monitor import choose_monitor
-
     chosen = DemoOptions(**options.settle(settings, config)[0])
     if print_config:
         print(options.as_toml(dataclasses.asdict(chosen)))
         return 0
+    from pyqmc_art.demo import run_demo
+    from pyqmc_art.monitor import choose_monitor
+
     page, passed = run_demo(chosen.out, seed=chosen.seed, monitor=choose_monitor())
     print(page)
     return 0 if passed else 1

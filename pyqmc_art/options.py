@@ -27,7 +27,8 @@ def _whole(kind: Any, tokens: Sequence[cyclopts.Token]) -> Any:
         try:
             numbers.append(int(token.value))
         except ValueError:
-            raise ValueError(f'"{token.value}" is not a whole number.') from None
+            where = "" if kind is int else f"Invalid value for {token.keyword}: "
+            raise ValueError(f'{where}"{token.value}" is not a whole number.') from None
     return numbers[0] if kind is int else tuple(numbers)
 
 
@@ -335,7 +336,7 @@ def parse(kind: type[_Options], settings: Mapping[str, Any]) -> _Options:
     take.__kwdefaults__ = {"options": kind()}
     app.default(take)
     try:
-        app(as_tokens(settings), exit_on_error=False, print_error=False)
+        app(as_tokens(settings), exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
         raise InputError(" ".join(str(error).split())) from error
     for key, value in settings.items():
@@ -350,7 +351,9 @@ def _check_kept(key: str, value: Any, taken: Any) -> None:
     for part, number in zip(parts, kept, strict=False):
         changed = isinstance(part, float) and isinstance(number, int) and part != number
         if changed or isinstance(part, bool) != isinstance(number, bool):
-            raise InputError(f"configuration key {key!r} holds {value!r}; expected {_KINDS.get(type(number), 'a text')}")
+            raise InputError(
+                f"configuration key {key!r} holds {value!r}; expected {_KINDS.get(type(number), 'a text')}"
+            )
 
 
 def as_toml(settings: Mapping[str, Any]) -> str:

@@ -84,7 +84,7 @@ def test_scaling_is_the_high_word_of_the_product(draw: int, n: int) -> None:
     exact = 2 * draw * n >> 64
     loops = [plain, discrete.operations("numba")._loops] if "numba" in list_available() else [plain]
     for each in loops:
-        assert int(each.scaled(np.uint64(draw), n)) == exact
+        assert int(each.scaled(np.uint64(draw), np.uint64(n))) == exact
 
 
 def test_purposes_are_those_of_the_compiled_module() -> None:
@@ -113,7 +113,9 @@ def test_a_shifted_stream_is_the_rest_of_the_batch() -> None:
     assert not np.array_equal(stream.at(1).bits("site", index, replicas=5), whole)
 
 
-@given(st.integers(0, 2**63 - 1), st.text(max_size=20), st.integers(0, 2**31), st.integers(0, 2**20), st.integers(0, 99))
+@given(
+    st.integers(0, 2**63 - 1), st.text(max_size=20), st.integers(0, 2**31), st.integers(0, 2**20), st.integers(0, 99)
+)
 def test_folding(seed: int, name: str, index: int, step: int, replica: int) -> None:
     stream = Stream.from_seed(seed).at(step).shifted(replica)
     child = stream.fold(name, index)
@@ -142,7 +144,7 @@ def test_order_of_folding_matters() -> None:
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "7", None, True])
 def test_bad_seeds(seed: Any) -> None:
-    with pytest.raises(InputError, match="seed is .*expected an integer"):
+    with pytest.raises(InputError, match=r"seed is .*expected an integer"):
         Stream.from_seed(seed)
 
 
@@ -175,7 +177,9 @@ def test_numbers_are_uniform_along_every_counter_word() -> None:
 
 def test_every_bit_is_fair() -> None:
     bits = Stream.from_seed(6).bits("bond", np.arange(2**16), 1)[0]
-    ones = np.array([[np.count_nonzero(bits[:, w] >> np.uint32(b) & np.uint32(1)) for b in range(32)] for w in range(4)])
+    ones = np.array(
+        [[np.count_nonzero(bits[:, w] >> np.uint32(b) & np.uint32(1)) for b in range(32)] for w in range(4)]
+    )
     worst = np.abs(ones - 2**15).max() / math.sqrt(2**14)
     assert BUDGET.passes(128 * math.erfc(worst / math.sqrt(2)))
 

@@ -16,7 +16,8 @@ namespace py = pybind11;
 
 inline std::string text(const std::vector<std::int64_t>& extents) {
   std::string out = "(";
-  for (const std::int64_t n : extents) out += (out.size() > 1 ? ", " : "") + (n < 0 ? std::string("any") : std::to_string(n));
+  for (const std::int64_t n : extents)
+    out += (out.size() > 1 ? ", " : "") + (n < 0 ? std::string("any") : std::to_string(n));
   return out + ")";
 }
 

@@ -11,7 +11,8 @@
 namespace pyqmc::bind {
 namespace {
 
-Lattice make_lattice(const std::string& kind, const std::vector<std::int64_t>& shape, const std::vector<bool>& periodic) {
+Lattice make_lattice(const std::string& kind, const std::vector<std::int64_t>& shape,
+                     const std::vector<bool>& periodic) {
   if (shape.empty() || shape.size() > max_dimension || periodic.size() != shape.size())
     throw BadArgument("a lattice has 1 to 4 axes and one boundary for each");
   Lattice lattice{};

@@ -21,8 +21,8 @@ struct Lattice {
 };
 
 // Where one neighbour of the sites of a row is found: in row `row`, `shift` further along; only every `stride`-th site
-// from `first` on has it (the honeycomb's bonds across rows), all of them when stride is 1. `direction` numbers the bonds
-// as in Lattice.displacements.
+// from `first` on has it (the honeycomb's bonds across rows), all of them when stride is 1. `direction` numbers the
+// bonds as in Lattice.displacements.
 struct Term {
   std::int64_t row;
   int shift;

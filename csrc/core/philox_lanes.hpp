@@ -39,13 +39,34 @@ inline Vector multiply(Vector a, Vector b) {
 #endif
 }
 
+// The ten rounds on `count` vectors of counters, all under one key; several vectors hide the latency of the products.
+template <int count>
+inline void run_rounds(Vector (&c0)[count], Vector (&c1)[count], Vector (&c2)[count], Vector (&c3)[count],
+                       std::uint64_t key) {
+  std::uint32_t k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
+  for (int round = 0; round < philox::rounds; ++round) {
+    for (int v = 0; v < count; ++v) {
+      const Vector p0 = multiply(c0[v], broadcast(philox::multiplier0));
+      const Vector p1 = multiply(c2[v], broadcast(philox::multiplier1));
+      c0[v] = (p1 >> 32) ^ c1[v] ^ broadcast(k0);
+      c1[v] = p1;
+      c2[v] = (p0 >> 32) ^ c3[v] ^ broadcast(k1);
+      c3[v] = p0;
+    }
+    k0 += philox::weyl0;
+    k1 += philox::weyl1;
+  }
+}
+
+// Block::draw of every lane from two words.
+inline Vector draw_of(Vector low, Vector high) { return ((low & 0xFFFFFFFFull) | high << 32) >> 1; }
+
 }  // namespace lanes
 
 // Draws of `blocks` consecutive indices: out[2 j + half] = block(first + j).draw(half).
-inline void fill_draws(const Draws& draws, Purpose purpose, std::uint32_t number, std::uint32_t first, std::size_t blocks,
-                       std::uint64_t* out) {
+inline void fill_draws(const Draws& draws, Purpose purpose, std::uint32_t number, std::uint32_t first,
+                       std::size_t blocks, std::uint64_t* out) {
   using lanes::Vector;
-  // Two vectors at a time hide the latency of the multiplications.
   constexpr std::size_t unroll = 2, stride = unroll * lanes::width;
   const std::uint32_t tag = Draws::tag(purpose, number);
   Vector ramp;
@@ -59,22 +80,9 @@ inline void fill_draws(const Draws& draws, Purpose purpose, std::uint32_t number
       c2[v] = lanes::broadcast(draws.step);
       c3[v] = lanes::broadcast(tag);
     }
-    std::uint32_t k0 = static_cast<std::uint32_t>(draws.key), k1 = static_cast<std::uint32_t>(draws.key >> 32);
-    for (int round = 0; round < philox::rounds; ++round) {
-      for (std::size_t v = 0; v < unroll; ++v) {
-        const Vector p0 = lanes::multiply(c0[v], lanes::broadcast(philox::multiplier0));
-        const Vector p1 = lanes::multiply(c2[v], lanes::broadcast(philox::multiplier1));
-        c0[v] = (p1 >> 32) ^ c1[v] ^ lanes::broadcast(k0);
-        c1[v] = p1;
-        c2[v] = (p0 >> 32) ^ c3[v] ^ lanes::broadcast(k1);
-        c3[v] = p0;
-      }
-      k0 += philox::weyl0;
-      k1 += philox::weyl1;
-    }
+    lanes::run_rounds(c0, c1, c2, c3, draws.key);
     for (std::size_t v = 0; v < unroll; ++v) {
-      const Vector low = ((c0[v] & 0xFFFFFFFFull) | c1[v] << 32) >> 1;
-      const Vector high = ((c2[v] & 0xFFFFFFFFull) | c3[v] << 32) >> 1;
+      const Vector low = lanes::draw_of(c0[v], c1[v]), high = lanes::draw_of(c2[v], c3[v]);
       for (int lane = 0; lane < lanes::width; ++lane) {
         out[2 * (j + v * lanes::width + lane)] = low[lane];
         out[2 * (j + v * lanes::width + lane) + 1] = high[lane];
@@ -85,6 +93,39 @@ inline void fill_draws(const Draws& draws, Purpose purpose, std::uint32_t number
     const Block block = draws.block(purpose, first + static_cast<std::uint32_t>(j), number);
     out[2 * j] = block.draw(0);
     out[2 * j + 1] = block.draw(1);
+  }
+}
+
+// One block that lies anywhere, and which half of it is wanted.
+struct Wanted {
+  std::uint32_t index, tag, half;
+};
+
+// Draws of blocks that lie anywhere: out[j] = block(wanted[j]).draw(half). Both arrays are read and written up to a
+// whole number of `gathered` entries.
+inline constexpr std::size_t gathered = 2 * lanes::width;
+
+inline void gather_draws(const Draws& draws, const Wanted* wanted, std::size_t count, std::uint64_t* out) {
+  using lanes::Vector;
+  for (std::size_t j = 0; j < count; j += gathered) {
+    alignas(64) std::uint64_t index[gathered], tag[gathered], half[gathered];
+    for (std::size_t k = 0; k < gathered; ++k) {
+      index[k] = wanted[j + k].index;
+      tag[k] = wanted[j + k].tag;
+      half[k] = 0 - static_cast<std::uint64_t>(wanted[j + k].half);  // all ones chooses the upper half
+    }
+    Vector c0[2], c1[2], c2[2], c3[2], upper[2];
+    __builtin_memcpy(c0, index, sizeof index);
+    __builtin_memcpy(c3, tag, sizeof tag);
+    __builtin_memcpy(upper, half, sizeof half);
+    for (int v = 0; v < 2; ++v) {
+      c1[v] = lanes::broadcast(draws.replica);
+      c2[v] = lanes::broadcast(draws.step);
+    }
+    lanes::run_rounds(c0, c1, c2, c3, draws.key);
+    for (int v = 0; v < 2; ++v)
+      c0[v] = (lanes::draw_of(c0[v], c1[v]) & ~upper[v]) | (lanes::draw_of(c2[v], c3[v]) & upper[v]);
+    __builtin_memcpy(out + j, c0, sizeof c0);
   }
 }
 

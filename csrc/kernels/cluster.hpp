@@ -86,7 +86,8 @@ void label_rows(const ClusterJob& job, const T* field, const Draws& draws, std::
       run = (bonds[i] & along) != 0 ? run : static_cast<std::uint32_t>(i + 1);
     }
     const std::int64_t last = (row + 1) * width - 1;
-    if ((bonds[last] & along) != 0) unite(parent, static_cast<std::uint32_t>(row * width), static_cast<std::uint32_t>(last));
+    if ((bonds[last] & along) != 0)
+      unite(parent, static_cast<std::uint32_t>(row * width), static_cast<std::uint32_t>(last));
   }
 }
 
@@ -140,8 +141,8 @@ void bind_ghost(const ClusterJob& job, const T* field, const Draws& draws, std::
 // Gives every cluster its new orientation or colour, drawn at its root, in one pass upwards: a root comes before the
 // other sites of its cluster. Adds the number of clusters.
 template <class T>
-void flip_clusters(const ClusterJob& job, T* __restrict field, const Draws& draws, const std::uint32_t* __restrict parent,
-                   std::uint8_t* __restrict held, std::int64_t& clusters) {
+void flip_clusters(const ClusterJob& job, T* __restrict field, const Draws& draws,
+                   const std::uint32_t* __restrict parent, std::uint8_t* __restrict held, std::int64_t& clusters) {
   const std::int64_t sites = sites_of(job.batch.lattice);
   const std::uint64_t q = static_cast<std::uint64_t>(job.batch.q);
   alignas(64) std::uint64_t draw[cluster_chunk + 2];
@@ -200,20 +201,34 @@ std::int64_t wolff_cluster(const ClusterJob& job, T* field, const Draws& draws, 
     member[site] = 1;
     queue[size++] = site;
   };
+  // The open bonds of several waiting sites are drawn together: the cluster is what the active bonds connect, in
+  // whatever order they are looked at, and a bond drawn from both of its ends gives the same answer.
+  constexpr std::int64_t together = 8;
+  constexpr std::size_t room = together * max_neighbours + gathered;
+  Wanted wanted[room] = {};
+  std::uint32_t target[room];
+  alignas(64) std::uint64_t draw[room];
   join(static_cast<std::uint32_t>(scaled(start.draw(0), sites)));
   while (done < size && !held) {
-    const std::uint32_t site = queue[done++];
-    const std::int32_t* around = job.neighbours + static_cast<std::int64_t>(site) * 2 * job.directions;
-    for (std::int32_t direction = 0; direction < job.directions; ++direction) {
-      for (int backward = 0; backward < 2; ++backward) {
-        const std::int32_t there = around[2 * direction + backward];
-        if (there < 0 || member[there] != 0 || (field[there] == field[site]) == job.unequal) continue;
-        const std::uint32_t origin = backward != 0 ? static_cast<std::uint32_t>(there) : site;
-        const Block block =
-            draws.block(Purpose::bond, origin, number << 3 | static_cast<std::uint32_t>(direction) >> 1);
-        if (block.draw(direction & 1) < probability) join(static_cast<std::uint32_t>(there));
+    std::size_t open = 0;
+    for (const std::int64_t stop = done + together < size ? done + together : size; done < stop; ++done) {
+      const std::uint32_t site = queue[done];
+      const T own = field[site];
+      const std::int32_t* around = job.neighbours + static_cast<std::int64_t>(site) * 2 * job.directions;
+      for (std::int32_t slot = 0; slot < 2 * job.directions; ++slot) {
+        const std::uint32_t direction = static_cast<std::uint32_t>(slot) >> 1;
+        const std::uint32_t there = around[slot] < 0 ? site : static_cast<std::uint32_t>(around[slot]);
+        wanted[open] = {(slot & 1) != 0 ? there : site, Draws::tag(Purpose::bond, number << 3 | direction >> 1),
+                        direction & 1};
+        target[open] = there;
+        // Counted only if the bond may bring a new site (a site beyond an open boundary stands for itself, a member):
+        // as a branch this would be a coin toss.
+        open += (member[there] == 0) & ((field[there] == own) != job.unequal);
       }
     }
+    gather_draws(draws, wanted, open, draw);
+    for (std::size_t k = 0; k < open; ++k)
+      if (draw[k] < probability && member[target[k]] == 0) join(target[k]);
   }
   const std::int32_t q = job.batch.q;
   const int turn = q > 0 ? other_colour(0, q, start.draw(1)) : 0;  // every colour moves on by this much (mod q)

@@ -1,5 +1,5 @@
-// The hot loops of the discrete models, compiled once for each instruction set by the .cpp files beside this one, each of
-// which defines PYQMC_ISA. No library template is instantiated here, for the reason given in core/host_device.hpp.
+// The hot loops of the discrete models, compiled once for each instruction set by the .cpp files beside this one, each
+// of which defines PYQMC_ISA. No library template is instantiated here, for the reason given in core/host_device.hpp.
 #pragma once
 
 #include "kernels/cluster.hpp"

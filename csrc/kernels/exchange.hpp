@@ -13,7 +13,8 @@ inline namespace PYQMC_ISA {
 enum class Range : std::int32_t { local, any, mixed };
 
 // Attempts as many exchanges as there are sites; attempt `a` takes its sites and its acceptance from block `a`. Whether
-// a pair is proposed does not depend on the spins, so any unevenness of the choice of sites leaves detailed balance as it is.
+// a pair is proposed does not depend on the spins, so any unevenness of the choice of sites leaves detailed balance as
+// it is.
 template <class T>
 std::int64_t exchange_step(const ExchangeJob& job, T* field, const Draws& draws, const std::uint64_t* table) {
   const std::uint64_t sites = static_cast<std::uint64_t>(sites_of(job.batch.lattice));
@@ -25,8 +26,8 @@ std::int64_t exchange_step(const ExchangeJob& job, T* field, const Draws& draws,
     const std::int64_t i = static_cast<std::int64_t>(block.word[0] * sites >> 32);
     const bool local = range == Range::local || (range == Range::mixed && (attempt & 1) != 0);
     const std::int64_t j =
-        local ? job.neighbours[i * slots + static_cast<std::int64_t>(
-                                               block.word[1] * static_cast<std::uint64_t>(slots) >> 32)]
+        local ? job.neighbours[i * slots +
+                               static_cast<std::int64_t>(block.word[1] * static_cast<std::uint64_t>(slots) >> 32)]
               : static_cast<std::int64_t>(block.word[1] * sites >> 32);
     if (j < 0 || field[i] == field[j]) continue;
     int cost = 0;  // s_i n_i + s_j n_j, bonds between i and j left out

@@ -41,13 +41,13 @@ struct ClusterJob {
   Batch batch;
   const std::int32_t* neighbours;  // Wolff: (sites, 2 directions): forward, backward, direction by direction; -1 absent
   std::int32_t directions;
-  bool unequal;                 // bonds may form between unequal spins (antiferromagnet)
-  const std::uint64_t* bond;    // (rungs): probability of a bond
-  const std::uint64_t* ghost;   // (rungs): probability of a bond to the ghost spin, all 0 without a field
-  std::int32_t ghost_spin;      // the orientation the field favours
-  std::int64_t clusters;        // Wolff: clusters in one step
-  std::uint32_t* sites;         // scratch (threads, sites): labels, or the queue of a growing cluster
-  std::uint8_t* marks;          // scratch (threads, sites), zeroed
+  bool unequal;                // bonds may form between unequal spins (antiferromagnet)
+  const std::uint64_t* bond;   // (rungs): probability of a bond
+  const std::uint64_t* ghost;  // (rungs): probability of a bond to the ghost spin, all 0 without a field
+  std::int32_t ghost_spin;     // the orientation the field favours
+  std::int64_t clusters;       // Wolff: clusters in one step
+  std::uint32_t* sites;        // scratch (threads, sites): labels, or the queue of a growing cluster
+  std::uint8_t* marks;         // scratch (threads, sites), zeroed
 };
 
 struct ExchangeJob {

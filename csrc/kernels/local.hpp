@@ -1,5 +1,5 @@
-// Coloured sweeps of local updates: all sites of one colour, then of the next. Sites of one colour do not see each other,
-// so the order (and the number of threads) does not matter.
+// Coloured sweeps of local updates: all sites of one colour, then of the next. Sites of one colour do not see each
+// other, so the order (and the number of threads) does not matter.
 #pragma once
 
 #include <cstdint>
@@ -194,10 +194,12 @@ std::int64_t update(const LocalJob& job, T* field, const Tile<T>& tile, const st
                     Scratch<T>& scratch) {
   const Lattice& lattice = job.batch.lattice;
   switch (static_cast<Rule>(job.rule)) {
-    case Rule::ising: return update_ising(lattice, field, tile, table, draws, scratch);
+    case Rule::ising:
+      return update_ising(lattice, field, tile, table, draws, scratch);
     case Rule::potts_metropolis:
       return update_potts_metropolis(lattice, field, tile, job.batch.q, table, draws, scratch);
-    default: return update_potts_heat_bath(lattice, field, tile, job.batch.q, table, draws, scratch);
+    default:
+      return update_potts_heat_bath(lattice, field, tile, job.batch.q, table, draws, scratch);
   }
 }
 

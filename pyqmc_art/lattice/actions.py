@@ -71,7 +71,7 @@ class Ising:
     def __post_init__(self) -> None:
         for name in ("beta", "J", "h"):
             object.__setattr__(self, name, finite(name, getattr(self, name)))
-        _check_beta(self.beta)
+        _check_strength(self.beta, abs(self.J) * self.lattice.bonds + abs(self.h) * self.lattice.sites)
 
     @property
     def space(self) -> Space:
@@ -133,7 +133,7 @@ class Potts:
         object.__setattr__(self, "q", int(q))
         for name in ("beta", "J"):
             object.__setattr__(self, name, finite(name, getattr(self, name)))
-        _check_beta(self.beta)
+        _check_strength(self.beta, abs(self.J) * self.lattice.bonds)
 
     @property
     def space(self) -> Space:
@@ -153,9 +153,12 @@ class Potts:
         return self.name, (float(self.q), self.beta, self.J)
 
 
-def _check_beta(beta: float) -> None:
+def _check_strength(beta: float, largest: float) -> None:
+    """Refuse a negative beta, and couplings so large that S of some configuration overflows."""
     if beta < 0:
         raise InputError(f"beta is {beta}; expected beta >= 0 (for an antiferromagnet give J = -1)")
+    if not math.isfinite(2 * beta * largest):
+        raise InputError(f"beta is {beta} and |H| up to {largest}: their product overflows; give smaller couplings")
 
 
 ACTIONS: Final[dict[str, type[Ising] | type[Potts]]] = {"ising": Ising, "potts": Potts}

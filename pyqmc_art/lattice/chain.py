@@ -1,158 +1,48 @@
-"""The one sampling loop: ``chain`` yields blocks, ``sample`` adds a file, checkpoints, progress and Ctrl-C."""
+"""Sampling: ``sample`` runs the one loop into memory or a file, ``resume`` carries on with a file."""
 
 from __future__ import annotations
 
-import signal
-import threading
-import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pyqmc_art.errors import InputError, Interrupted
+from pyqmc_art.errors import InputError
 from pyqmc_art.lattice import actions
+from pyqmc_art.lattice.blocks import BLOCK_SECONDS, Block, Pace, chain
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.kernels import compose
 from pyqmc_art.lattice.observables import find
+from pyqmc_art.lattice.run import Run
 from pyqmc_art.monitor import Silent
-from pyqmc_art.protocols import Field, Info, Monitor, Observable, Series, State
+from pyqmc_art.protocols import Monitor, Observable, State
 from pyqmc_art.rng import Stream
-from pyqmc_art.store.checkpoint import Checkpoint
-from pyqmc_art.store.configuration import check_stream_version
+from pyqmc_art.store.checkpoint import read_checkpoint, state_path
+from pyqmc_art.store.configuration import check_same_configuration, check_stream_version
 from pyqmc_art.store.ensemble import Ensemble, open_ensemble
 from pyqmc_art.store.provenance import collect
-from pyqmc_art.store.writer import EnsembleWriter, check_finite, check_output
+from pyqmc_art.store.writer import EnsembleWriter, check_output
 
-BLOCK_SECONDS: Final = 0.1
-MAX_BLOCK_SECONDS: Final = 20.0
 _KEYS_OF_LATTICE: Final = ("shape", "lattice", "boundary")
-_KEYS_OF_CHAIN: Final = (
+_COUNTS: Final = ("steps", "warmup", "every", "save_every", "replicas")
+_KEYS_OF_CHAIN: Final = ("action", "kernel", *_COUNTS, "seed", "start", "measure")
+_NEEDED_OF_KERNEL: Final = (
     "action",
-    "kernel",
-    "steps",
-    "warmup",
-    "every",
-    "save_every",
-    "replicas",
-    "seed",
+    "name",
+    "rungs",
+    "ladder",
+    "backend",
+    "init",
     "start",
+    "step",
+    "advance",
     "measure",
+    "using",
+    "configuration",
 )
-
-
-@dataclass
-class Pace:
-    """About how long the compiled work between two yields takes, in seconds; may be changed while a chain runs."""
-
-    seconds: float = BLOCK_SECONDS
-
-
-@dataclass
-class Block:
-    """What one stretch of the chain produced.
-
-    Attributes
-    ----------
-    step : steps done since the end of the warm-up (negative or zero within it)
-    series : {name: (measurements, replica, ...)}
-    fields : the saved ones, shape (saved, replica, ...), or None
-    info : averages over the steps of the block
-    seconds, cpu_seconds : spent in the kernel
-    """
-
-    step: int
-    series: Series
-    fields: Field | None
-    info: Info
-    seconds: float
-    cpu_seconds: float
-
-
-def chain(
-    kernel: Any,
-    stream: Stream,
-    state: State,
-    steps: int,
-    *,
-    warmup: int = 0,
-    every: int = 1,
-    observables: Sequence[Observable] = (),
-    save_every: int | None = None,
-    pace: Pace | None = None,
-) -> Iterator[Block]:
-    """Run a kernel until ``warmup + steps`` steps are done in all, and yield block after block.
-
-    The state may be fresh or a checkpoint's: random numbers and measured steps depend only on ``state.step``, never on
-    how the run is cut into blocks. ``state`` is updated in place between the blocks.
-
-    Parameters
-    ----------
-    every : measure after every ``every``-th step behind the warm-up
-    save_every : yield the field after every ``save_every``-th step behind the warm-up, a multiple of ``every``
-    pace : how long a block should take
-    """
-    pace = pace or Pace()
-    per_step = 0.0
-    while state.step < warmup + steps:
-        warming = state.step < warmup
-        left = (warmup if warming else warmup + steps) - state.step
-        size = min(left, max(1, int(pace.seconds / per_step)) if per_step else 1)
-        wall, cpu = time.perf_counter(), time.process_time()
-        if warming:
-            state, series, info = kernel.advance(stream, state, size)
-            fields = None
-        else:
-            series, fields, info = _measured(
-                kernel, stream, state, size, warmup, warmup + steps, every, observables, save_every
-            )
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        done = left - ((warmup if warming else warmup + steps) - state.step)
-        # The first step may compile something: trust a faster pace gradually, a slower one at once.
-        per_step = max(wall / done, per_step / 8)
-        yield Block(state.step - warmup, series, fields, info, wall, cpu)
-
-
-def _measured(
-    kernel: Any,
-    stream: Stream,
-    state: State,
-    size: int,
-    origin: int,
-    end: int,
-    every: int,
-    observables: Sequence[Observable],
-    save_every: int | None,
-) -> tuple[Series, Field | None, Info]:
-    """Advance by ``size`` steps, cut where a field is saved."""
-    collected: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    saved: list[Field] = []
-    stop = min(end, state.step + size)
-    info: Info = {}
-    while state.step < stop:
-        offset = (state.step - origin) % every
-        until = stop
-        if save_every is not None:
-            until = min(stop, origin + ((state.step - origin) // save_every + 1) * save_every)
-        if offset:
-            # A resumed run may stand between two measured steps: first go to the next one.
-            todo = min(every - offset, until - state.step)
-            state, series, info = kernel.advance(
-                stream, state, todo, todo if todo == every - offset else todo + 1, observables
-            )
-        else:
-            state, series, info = kernel.advance(stream, state, until - state.step, every, observables)
-        for name, values in series.items():
-            collected[name].append(values)
-        if save_every is not None and (state.step - origin) % save_every == 0:
-            saved.append(state.field.copy())
-    return {k: np.concatenate(v) for k, v in collected.items()}, np.stack(saved) if saved else None, info
+_MOST: Final = 2**32
 
 
 def sample(
@@ -207,31 +97,26 @@ def sample(
     >>> run.series["energy"].shape
     (200, 2)
     """
+    _check_kernel(kernel)
     if kernel.action != action:
         raise InputError(f"the kernel {kernel.name!r} was built for another action than the one given")
-    counts = {"steps": steps, "replicas": replicas, "every": every, "warmup": warmup}
-    if save_every is not None:
-        counts["save_every"] = save_every
-    _check_counts(counts)
+    counts = {"steps": steps, "warmup": warmup, "every": every, "save_every": save_every, "replicas": replicas}
+    counts = _checked_counts(counts, kernel.rungs)
     if start not in ("hot", "cold"):
         raise InputError(f"start is {start!r}; expected 'hot' or 'cold'")
-    observables = find(measure)
+    observables = _find(measure)
     stream = Stream.from_seed(seed)
     configuration = {
-        "action": action.name,
-        **action.lattice.configuration(),
-        **action.couplings(),
-        **kernel.configuration(),
+        **describe(kernel),
         **counts,
-        "save_every": save_every,
         "seed": int(seed),
         "start": start,
         "measure": [o.name for o in observables],
     }
-    kernel = kernel.using(threads) if threads is not None else kernel
+    kernel = _using(kernel, threads)
     state = kernel.init(kernel.start(stream.fold("start"), replicas, start))
     target = check_output(out, force) if out is not None else None
-    run = _Run(kernel, stream, state, observables, configuration)
+    run = Run(kernel, stream, state, observables, configuration)
     return run.to_file(target, force, monitor or Silent()) if target else run.in_memory(monitor or Silent())
 
 
@@ -240,6 +125,7 @@ def resume(
     *,
     steps: int | None = None,
     kernel: Any = None,
+    measure: Sequence[str | Observable] | None = None,
     threads: int | None = None,
     backend: str | None = None,
     monitor: Monitor | None = None,
@@ -250,34 +136,67 @@ def resume(
     ----------
     steps : total number of steps behind the warm-up; None means the number the file was started with
     kernel : needed only if the file was sampled with a kernel of your own
+    measure : needed only if the file has observables of your own; the same ones, in the same order
 
     Raises
     ------
     InputError
-        If the file is no ensemble, was written with another use of random numbers, is already longer than ``steps``,
-        or has no kernel this version can rebuild.
+        If the file is no ensemble, was written with another use of random numbers or another configuration, is already
+        longer than ``steps``, or has a kernel or an observable that must be given.
     """
     path = Path(path)
-    stored = open_ensemble(path)
-    configuration = dict(stored.configuration)
-    check_stream_version(path, stored.attributes)
-    total = int(configuration["steps"]) if steps is None else steps
-    _check_counts({"steps": total})
-    configuration["steps"] = total
-    if total < stored.measurements * int(configuration["every"]):
+    with open_ensemble(path) as stored:
+        configuration = dict(stored.configuration)
+        check_stream_version(path, stored.attributes)
+    missing = [key for key in _KEYS_OF_CHAIN if key not in configuration]
+    if missing:
+        raise InputError(f"{path} was not written by sample: its configuration lacks {', '.join(missing)}")
+    if steps is not None:
+        configuration["steps"] = steps
+    if kernel is None:
+        kernel = _rebuilt(configuration, backend)
+    else:
+        _check_kernel(kernel)
+        check_same_configuration(configuration, {**configuration, **describe(kernel)})
+    configuration.update(_checked_counts({k: configuration[k] for k in _COUNTS}, kernel.rungs))
+    observables = _find(configuration["measure"] if measure is None else measure)
+    check_same_configuration(configuration, {**configuration, "measure": [o.name for o in observables]})
+    done = read_checkpoint(state_path(path.resolve()))[0].step - configuration["warmup"]
+    if done > configuration["steps"]:
         raise InputError(
-            f"{path} already holds {stored.measurements} measurements, one every {configuration['every']} steps, "
-            f"more than {total} steps give; ask for a larger total"
+            f"{path} already stands at step {done}, beyond a total of {configuration['steps']}; ask for a larger total"
         )
-    kernel = kernel or rebuild_kernel(configuration, backend=backend, threads=threads)
-    observables = find(configuration["measure"])
-    stream = Stream.from_seed(int(configuration["seed"]))
-    stored.close()
+    kernel = _using(kernel, threads)
     origin = {**collect(), "backend": kernel.backend}
     writer, checkpoint = EnsembleWriter.resume(path, configuration=configuration, provenance=origin)
-    state = State(checkpoint.arrays["field"], checkpoint.step, _without_field(checkpoint.arrays))
-    run = _Run(kernel, stream, state, observables, configuration, checkpoint)
+    arrays = dict(checkpoint.arrays)
+    state = State(arrays.pop("field"), checkpoint.step, arrays)
+    stream = Stream.from_seed(int(configuration["seed"]))
+    run = Run(kernel, stream, state, observables, configuration, checkpoint)
     return run.continue_file(path, writer, monitor or Silent())
+
+
+def describe(kernel: Any) -> dict[str, Any]:
+    """Action, lattice, couplings, kernel and its options by the names the command line uses."""
+    action = kernel.action
+    return {
+        "action": action.name,
+        **action.lattice.configuration(),
+        **action.couplings(),
+        **kernel.configuration(),
+    }
+
+
+def check_asked_for(stored: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run when what was asked for beside it means another configuration.
+
+    Raises
+    ------
+    InputError
+        Naming each entry that differs, with both values.
+    """
+    asked = {**stored, **chosen}
+    check_same_configuration(stored, {**asked, **describe(rebuild_kernel(asked))})
 
 
 def rebuild_kernel(configuration: Mapping[str, Any], *, backend: str | None = None, threads: int | None = None) -> Any:
@@ -293,169 +212,80 @@ def rebuild_kernel(configuration: Mapping[str, Any], *, backend: str | None = No
     return compose.build(configuration["kernel"], action, options, backend=backend, threads=threads)
 
 
-class _Run:
-    """One run of a chain: where its blocks go and what its checkpoints hold."""
+def _rebuilt(configuration: Mapping[str, Any], backend: str | None) -> Any:
+    """Rebuild the kernel of a stored run, or say that it must be given."""
+    own = [name for name in re.findall(r"[A-Za-z][\w-]*", configuration["kernel"]) if name not in compose.KERNELS]
+    if own:
+        raise InputError(
+            f"the run has a kernel that is not built in ({', '.join(own)}); give it: resume(..., kernel=...)"
+        )
+    return rebuild_kernel(configuration, backend=backend)
 
-    def __init__(
-        self,
-        kernel: Any,
-        stream: Stream,
-        state: State,
-        observables: tuple[Observable, ...],
-        configuration: dict[str, Any],
-        checkpoint: Checkpoint | None = None,
-    ) -> None:
-        self.kernel, self.stream, self.state = kernel, stream, state
-        self.observables, self.configuration = observables, configuration
-        self.measurements = checkpoint.measurements if checkpoint else 0
-        self.saved = checkpoint.saved if checkpoint else 0
-        self.facts: dict[str, Any] = (
-            dict(checkpoint.facts) if checkpoint else {"steps": 0, "seconds": 0.0, "cpu_seconds": 0.0}
+
+def _check_kernel(kernel: Any) -> None:
+    lacking = [name for name in _NEEDED_OF_KERNEL if not hasattr(kernel, name)]
+    if lacking:
+        raise InputError(
+            f"kernel is {kernel!r}, which has no {', '.join(lacking)}; expected a kernel such as "
+            "SwendsenWang(action), build('heat-bath+wolff', action), or your own CustomKernel"
         )
 
-    def provenance(self) -> dict[str, Any]:
-        """What the file says about its origin beside the configuration."""
-        return {**collect(), "backend": self.kernel.backend, "seed": self.configuration["seed"]}
 
-    def blocks(self, monitor: Monitor, pace: Pace | None = None) -> Iterator[Block]:
-        """Iterate the chain, count, and tell the monitor."""
-        c = self.configuration
-        total = c["warmup"] + c["steps"]
-        before = self.state.step
-        monitor.start(f"{c['kernel']} on {c['action']} {'x'.join(map(str, c['shape']))}", total, before)
-        try:
-            for block in chain(
-                self.kernel,
-                self.stream,
-                self.state,
-                c["steps"],
-                warmup=c["warmup"],
-                every=c["every"],
-                observables=self.observables,
-                save_every=c["save_every"],
-                pace=pace,
-            ):
-                self._count(block)
-                monitor.advance(self.state.step - before, **block.info)
-                before = self.state.step
-                yield block
-        finally:
-            monitor.finish()
-
-    def _count(self, block: Block) -> None:
-        if block.step <= 0:
-            return
-        for name, values in block.series.items():
-            check_finite(name, values, self.measurements)
-        self.measurements += len(next(iter(block.series.values()), ()))
-        self.saved += 0 if block.fields is None else len(block.fields)
-        self.facts["seconds"] += block.seconds
-        self.facts["cpu_seconds"] += block.cpu_seconds
-        weight = (block.step - self.facts["steps"]) / block.step
-        for name, value in block.info.items():
-            mean = self.facts.get(name, value)
-            self.facts[name] = mean + weight * (value - mean)
-        self.facts["steps"] = block.step
-
-    def checkpoint(self) -> Checkpoint:
-        """Everything needed to go on."""
-        arrays = {"field": self.state.field, **self.state.extra}
-        return Checkpoint(self.state.step, arrays, self.measurements, self.saved, dict(self.facts))
-
-    def in_memory(self, monitor: Monitor) -> Ensemble:
-        """Run and keep everything."""
-        now = self.kernel.measure(self.state.field, self.observables)
-        series = {name: [np.empty((0, *values.shape))] for name, values in now.items()}
-        fields: list[Field] = []
-        for block in self.blocks(monitor):
-            for name, values in block.series.items():
-                series[name].append(values)
-            if block.fields is not None:
-                fields.append(block.fields)
-        return Ensemble.in_memory(
-            configuration=self.configuration,
-            attributes=self.provenance(),
-            series={name: np.concatenate(parts) for name, parts in series.items()},
-            fields=np.concatenate(fields) if fields else None,
-            seconds=self.facts["seconds"],
-            facts=self.facts,
-        )
-
-    def to_file(self, path: Path, force: bool, monitor: Monitor) -> Ensemble:
-        """Run from the beginning into a new file."""
-        one = self.kernel.measure(self.state.field, self.observables)
-        field = self.state.field
-        writer = EnsembleWriter.create(
-            path,
-            configuration=self.configuration,
-            provenance=self.provenance(),
-            series={name: values.shape for name, values in one.items()},
-            fields=(field.shape, field.dtype) if self.configuration["save_every"] else None,
-            state=self.checkpoint(),
-            force=force,
-        )
-        return self.continue_file(path, writer, monitor)
-
-    def continue_file(self, path: Path, writer: EnsembleWriter, monitor: Monitor) -> Ensemble:
-        """Run on, appending block after block."""
-        pace = Pace()
-        with writer, _StopRequest() as stop:
-            for block in self.blocks(monitor, pace):
-                begun = time.perf_counter()
-                writer.append(block.series if block.step > 0 else {}, block.fields, self.checkpoint())
-                # A slow disk gets longer blocks: writing takes at most about a tenth of the time.
-                pace.seconds = min(MAX_BLOCK_SECONDS, max(BLOCK_SECONDS, 10 * (time.perf_counter() - begun)))
-                if stop.requested and self.state.step < self.configuration["warmup"] + self.configuration["steps"]:
-                    raise Interrupted(
-                        f"stopped at step {max(0, block.step)} of {self.configuration['steps']}; everything up to there "
-                        f"is in {path}. Carry on with: pyqmc-art sample --resume {path}"
-                    )
-        return open_ensemble(path)
+def _using(kernel: Any, threads: int | None) -> Any:
+    if threads is None:
+        return kernel
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise InputError(f"threads is {threads!r}; expected a whole number of at least 1")
+    return kernel.using(int(threads))
 
 
-class _StopRequest(AbstractContextManager["_StopRequest"]):
-    """Turns the first Ctrl-C or SIGTERM into a request that is honoured between two blocks; the second acts at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _StopRequest:
-        # Only the main thread may set handlers; elsewhere whoever owns the thread decides.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        signal.signal(number, self._before[number])
+def _find(measure: Sequence[str | Observable]) -> tuple[Observable, ...]:
+    """Find observables by name; one name alone is a list of one."""
+    wanted = [measure] if isinstance(measure, str) else list(measure)
+    for item in wanted:
+        if not isinstance(item, str) and not (callable(item) and isinstance(getattr(item, "name", None), str)):
+            raise InputError(f"measure holds {item!r}; expected names, or functions of (action, field) with a name")
+    observables = find(wanted)
+    names = [o.name for o in observables]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"measure names {', '.join(twice)} twice; each observable has one series, name it once")
+    return observables
 
 
-def _check_counts(counts: Mapping[str, Any]) -> None:
+def _checked_counts(counts: Mapping[str, Any], rungs: int) -> dict[str, int | None]:
+    """Counts as plain integers, or what is wrong with them."""
     for name, value in counts.items():
+        if name == "save_every" and value is None:
+            continue
         least = 0 if name in ("steps", "warmup") else 1
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise InputError(f"{name.replace('_', '-')} is {value!r}; expected a whole number of at least {least}")
-    if "save_every" in counts and counts["save_every"] % counts["every"]:
+    if counts["save_every"] is not None and counts["save_every"] % counts["every"]:
         raise InputError(
             f"save-every is {counts['save_every']}, which is no multiple of every ({counts['every']}); "
             "fields are saved together with a measurement"
         )
-
-
-def _without_field(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {name: array for name, array in arrays.items() if name != "field"}
+    # The counter of the random stream has 32 bits for the step and 32 for the replica.
+    for what, value in (("warmup + steps", counts["warmup"] + counts["steps"]), ("replicas", counts["replicas"])):
+        most = _MOST // rungs if what == "replicas" else _MOST
+        if value > most:
+            raise InputError(f"{what} is {value}; at most {most}, or the random stream would repeat itself")
+    return {name: None if value is None else int(value) for name, value in counts.items()}
 
 
 def _boundary(boundary: Any) -> str | tuple[str, ...]:
     return boundary if isinstance(boundary, str) else tuple(boundary)
 
 
-__all__ = ["BLOCK_SECONDS", "Block", "chain", "rebuild_kernel", "resume", "sample"]
+__all__ = [
+    "BLOCK_SECONDS",
+    "Block",
+    "Pace",
+    "chain",
+    "check_asked_for",
+    "describe",
+    "rebuild_kernel",
+    "resume",
+    "sample",
+]

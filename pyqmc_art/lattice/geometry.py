@@ -134,10 +134,20 @@ class Lattice:
         columns = [c for pair in zip(self.forward.T, backward, strict=True) for c in pair]
         return _frozen(np.stack(columns, axis=1))
 
-    @cached_property
+    @property
     def bonds(self) -> int:
-        """Number of bonds."""
-        return int(np.count_nonzero(self.forward >= 0))
+        """Number of bonds, counted without making the table of them."""
+        total = 0
+        for direction, displacement in enumerate(self.displacements):
+            axes = zip(self.shape, self.periodic, displacement, strict=True)
+            starts = [n if wraps else n - abs(step) for n, wraps, step in axes]
+            if self.kind == "honeycomb" and direction == 0:
+                rows, width = starts
+                even_rows = (rows + 1) // 2
+                total += even_rows * ((width + 1) // 2) + (rows - even_rows) * (width // 2)
+            else:
+                total += math.prod(starts)
+        return total
 
     @property
     def coordination(self) -> int:

@@ -6,6 +6,7 @@ gives the same bytes: no date, no random identifiers.
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
@@ -121,7 +122,15 @@ def draw_file(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 160,
 
 
 def write_atomically(target: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there, so that nobody ever sees half of it."""
+    """Write a file beside its place and move it there, so that nobody ever sees half of it.
+
+    Raises
+    ------
+    InputError
+        If there can be no such file.
+    StoreError
+        If the disk is full or fails.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -136,7 +145,9 @@ def write_atomically(target: Path, content: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as reason:
-        raise StoreError(f"cannot write {str(target)!r}: {reason.strerror}; nothing was overwritten") from reason
+        message = f"cannot write {str(target)!r}: {reason.strerror}; nothing was overwritten"
+        full = reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+        raise (StoreError(message) if full else InputError(f"{message}; give another path")) from reason
 
 
 def _colours(theme: str) -> Mapping[str, str]:

@@ -309,7 +309,9 @@ def _opened(path: Path) -> Ensemble:
             saved = count_rows(file, [FIELDS] if layout.fields else [], path)
         for name in layout.datasets():
             check_rows(file, name, saved if name == FIELDS else measurements, path)
-        series = Series({name: file[series_name(name)] for name in layout.series}, measurements, path)
+        asked_for = list(configuration.get("measure") or ())
+        order = sorted(layout.series, key=lambda n: asked_for.index(n) if n in asked_for else len(asked_for))
+        series = Series({name: file[series_name(name)] for name in order}, measurements, path)
         fields = Fields(file[FIELDS], saved, path) if layout.fields else None
         replicas = next((shape[0] for shape in (*layout.series.values(), *(layout.fields or ())[:1])), 0)
         seconds = read_seconds(file, path)

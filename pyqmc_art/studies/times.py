@@ -1,7 +1,7 @@
 """Integrated autocorrelation times of a kernel, by runs as long as the times they measure ask for.
 
-A run starts in equilibrium: a faster kernel of the same target has prepared it, or it warms up for ten times what it then
-measures. It doubles until it is ``length`` times as long as its slowest autocorrelation time, or has used up its
+A run starts in equilibrium: a faster kernel of the same target has prepared it, or it warms up for ten times what it
+then measures. It doubles until it is ``length`` times as long as its slowest autocorrelation time, or has used up its
 ``updates``. Both are counts, not seconds: the same seed gives the same times on every machine.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -25,16 +25,17 @@ from pyqmc_art.stats.estimate import Estimate
 WARMUP_IN_TAU: Final = 10
 """Steps of a warm-up in units of the slowest autocorrelation time measured behind it."""
 
-MEASUREMENTS_IN_TAU: Final = 6
-"""Measurements in the fastest autocorrelation time: a sum over every sixth step of it is 0.3 % above the full one."""
+MEASUREMENTS_IN_TAU: Final = 4
+"""Measurements in the fastest autocorrelation time: a sum over every quarter of it is 0.5 % above the full one."""
 
 FIRST_STEPS: Final = 256
 """Steps of the first stretch. All stretches are powers of two, so that thinning keeps the measured steps aligned."""
 
+FEWEST_TUNNELLINGS: Final = 10
+"""Changes of sign below which only a lower bound of their distance is stated."""
+
 TIMED_SECONDS: Final = 0.02
 """CPU time, at least, that the cost of a step is measured over."""
-
-Advance = Callable[[int], Series]
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Times:
         mean = self.estimates[name]
         if mean.tau_int is None:
             return None
-        return Estimate(mean.tau_int, mean.tau_int_error, n=mean.n, warnings=mean.warnings)
+        return Estimate(mean.tau_int, mean.tau_int_error or 0.0, n=mean.n, warnings=mean.warnings)
 
     def ess_per_second(self, name: str) -> Estimate | None:
         """Effective samples per CPU-second, ``1 / (2 tau_int c)`` with c the cost of a step; None without tau."""
@@ -102,27 +103,26 @@ class Recorder:
 
     Parameters
     ----------
-    advance : does a number of steps and returns the measurements of every ``every``-th one
-    every : how often it measures at first
+    advance : does a number of steps and returns the measurements of every so many of them
+    decisive : the observables that decide how long the series must be
     replicas : that a step advances at once
     affordable : steps that may be done in all
     """
 
-    def __init__(self, advance: Callable[[int, int], Series], replicas: int, affordable: int) -> None:
+    def __init__(
+        self, advance: Callable[[int, int], Series], decisive: Sequence[str], replicas: int, affordable: int
+    ) -> None:
         self._advance = advance
+        self._decisive = tuple(decisive)
         self.replicas, self.affordable = replicas, affordable
         self.every, self.before, self.steps = 1, 0, 0
         self.series: Series = {}
         self.estimates: dict[str, Estimate] = {}
-        self._found: list[float] = []
 
     @property
     def slowest(self) -> float:
-        """Largest tau_int of all observables in steps, as found now or half a series ago, whichever is larger.
-
-        A rule that stops at a small tau favours runs that happen to underestimate it; two of them rarely do.
-        """
-        return max(self._found[-2:], default=0.5)
+        """Largest tau_int of all observables, in steps."""
+        return max((e.tau_int or 0.5 for e in self.estimates.values()), default=0.5)
 
     def affords(self, steps: int) -> bool:
         """Whether so many further steps are within the budget."""
@@ -133,8 +133,7 @@ class Recorder:
         fresh = self._advance(steps, self.every)
         self.series = {k: np.concatenate([self.series[k], v]) if k in self.series else v for k, v in fresh.items()}
         self.steps += steps
-        self.estimates = {k: gamma_method(v, every=self.every) for k, v in self.series.items()}
-        self._found.append(max((e.tau_int or 0.5 for e in self.estimates.values()), default=0.5))
+        self.estimates = {k: gamma_method(self.series[k], every=self.every) for k in self._decisive}
         self._thin()
 
     def restart(self) -> None:
@@ -150,8 +149,14 @@ class Recorder:
             self.extend(stretch)
 
     def lengthen(self, length: float) -> None:
-        """Double the series until all replicas are ``length`` times the slowest tau, or the budget is used up."""
-        while self.steps * self.replicas < length * self.slowest and self.affords(self.steps):
+        """Double the series until all replicas are ``length`` times the slowest tau, or the budget is used up.
+
+        A rule that stops at a small tau favours runs that happen to underestimate it. So a run stops at half of the
+        length, and is then doubled once more whatever comes out.
+        """
+        while 2 * self.steps * self.replicas < length * self.slowest and self.affords(2 * self.steps):
+            self.extend(self.steps)
+        if self.affords(self.steps):
             self.extend(self.steps)
 
     def _thin(self) -> None:
@@ -169,6 +174,7 @@ def measure_times(
     stream: Stream,
     effort: Effort,
     *,
+    also: Sequence[str] = (),
     companion: Any = None,
     rung: int = 0,
 ) -> Times:
@@ -180,6 +186,7 @@ def measure_times(
     names : observables; the slowest of them decides how long the run is
     stream : its random numbers
     effort : when to stop
+    also : observables that are recorded only
     companion : a faster kernel of the same target that prepares the first configurations; None: the kernel itself
         warms up
     rung : which rung of a ladder is measured
@@ -199,10 +206,10 @@ def measure_times(
     field = kernel.start(stream.fold("start"), effort.replicas)
     if companion is not None:
         prepared = companion.init(field)
-        _recorder(companion, prepared, names, stream.fold("prepare"), effort, rung).settle()
+        _recorder(companion, prepared, names, (), stream.fold("prepare"), effort, rung).settle()
         field = prepared.field
     state = kernel.init(field)
-    run = _recorder(kernel, state, names, stream.fold("measure"), effort, rung)
+    run = _recorder(kernel, state, names, also, stream.fold("measure"), effort, rung)
     if companion is None:
         run.settle()
     else:
@@ -211,26 +218,56 @@ def measure_times(
     estimates = run.estimates
     if companion is None and run.before < WARMUP_IN_TAU * run.slowest:
         warning = f"the warm-up of {run.before} steps is only {run.before / run.slowest:.1f} autocorrelation times"
-        estimates = {k: Estimate(**{**vars(e), "warnings": (*e.warnings, warning)}) for k, e in estimates.items()}
+        estimates = {k: replace(e, warnings=(*e.warnings, warning)) for k, e in estimates.items()}
     measured = state.field[:, rung] if kernel.rungs > 1 else state.field
     seconds, turned = _cost(kernel, state, stream.fold("measure"))
     return Times(estimates, run.series, run.every, run.before, seconds, turned, measured.copy())
 
 
+def tunnelling_time(magnetization: NDArray[np.float64], every: int = 1) -> Estimate | str:
+    """Mean number of steps between changes of the sign of m, or ``"> T"`` where too few were seen to know.
+
+    A change counts when m has gone from beyond half of <|m|> to beyond half of it on the other side, so that wavering
+    about zero does not.
+
+    Parameters
+    ----------
+    magnetization : signed, shape (measurements, replicas)
+    every : steps from one measurement to the next
+
+    Examples
+    --------
+    >>> m = np.repeat([1.0, -1.0] * 50, 5)[:, None]
+    >>> round(tunnelling_time(m).value, 2)
+    5.05
+    >>> tunnelling_time(np.ones((1000, 1)))
+    '> 100'
+    """
+    far = np.sign(magnetization) * (np.abs(magnetization) > np.abs(magnetization).mean() / 2)
+    changes = 0
+    for replica in far.T:
+        visits = replica[replica != 0]
+        changes += int(np.count_nonzero(np.diff(visits)))
+    steps = magnetization.size * every
+    if changes < FEWEST_TUNNELLINGS:
+        return f"> {float(f'{steps / FEWEST_TUNNELLINGS:.2g}'):.0f}"
+    return Estimate(steps / changes, steps / changes**1.5, n=changes)
+
+
 def _recorder(
-    kernel: Any, state: State, names: Sequence[str], stream: Stream, effort: Effort, rung: int
+    kernel: Any, state: State, names: Sequence[str], also: Sequence[str], stream: Stream, effort: Effort, rung: int
 ) -> Recorder:
-    observables = find(names)
+    observables = find((*names, *also))
 
     def advance(steps: int, every: int) -> Series:
-        parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+        parts: dict[str, list[NDArray[np.float64]]] = {o.name: [] for o in observables}
         for block in chain(kernel, stream, state, state.step + steps, every=every, observables=observables):
             for name, values in block.series.items():
                 parts[name].append(values[..., rung] if values.ndim == 3 else values)
         return {name: np.concatenate(values) for name, values in parts.items()}
 
     updates = kernel.action.lattice.sites * kernel.rungs * effort.replicas
-    return Recorder(advance, effort.replicas, int(effort.updates / updates))
+    return Recorder(advance, names, effort.replicas, int(effort.updates / updates))
 
 
 def _cost(kernel: Any, state: State, stream: Stream) -> tuple[float, float]:

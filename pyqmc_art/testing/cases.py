@@ -1,7 +1,7 @@
 """The catalogue that tests, ``verify`` and benchmarks share: kernels x actions x lattices.
 
-``EXACT`` holds lattices small enough to enumerate (chi-square from exact starts), ``IRREDUCIBLE`` those whose transition
-matrix fits on a page, ``ENERGIES`` larger ones of exactly known energy, ``TIMED`` the sizes benchmarks run at.
+``EXACT`` holds lattices small enough to enumerate (chi-square from exact starts), ``IRREDUCIBLE`` those with a small
+transition matrix, ``ENERGIES`` larger ones of exactly known energy, ``TIMED`` the sizes benchmarks run at.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising, Potts
-from pyqmc_art.lattice.enumeration import SpinAction, exact_moments
-from pyqmc_art.lattice.exact import exact_energy
+from pyqmc_art.lattice.enumeration import SpinAction, configuration_count, exact_moments
+from pyqmc_art.lattice.exact import exact_energy, exact_magnetization
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.infinite import ISING_CRITICAL_BETA, potts_critical_beta
 from pyqmc_art.lattice.kernels import compose
@@ -65,7 +65,7 @@ class Case:
     def target(self) -> str:
         """The action with its couplings, and the lattice."""
         usual = {"J": 1.0, "h": 0.0}
-        couplings = {k: f"{v:.6g}" for k, v in self.action.couplings().items() if usual.get(k) != v}
+        couplings = {k: v for k, v in self.action.couplings().items() if usual.get(k) != v}
         lattice = self.action.lattice
         boundary = "" if all(lattice.periodic) else " " + ",".join(dict.fromkeys(lattice.boundary))
         extents = "x".join(map(str, lattice.shape))
@@ -83,27 +83,41 @@ class Case:
         return compose.build(self.kernel, self.action, self.options, backend=backend, threads=threads)
 
     @property
+    def configurations(self) -> int:
+        """Number of configurations of one rung, at the conserved spin sum if there is one."""
+        return configuration_count(self.action, self.spin_sum)
+
+    @property
     def targets(self) -> tuple[SpinAction, ...]:
         """The action of each rung; without a ladder the action alone."""
         ladder = self.options.get("ladder", (self.action.beta,))
         return tuple(replace(self.action, beta=beta) for beta in ladder)
 
-    def exact_energies(self) -> tuple[float, ...]:
-        """Exact <H>/V of each rung, in the fixed-M ensemble for kernels that conserve M.
+    def exact_values(self) -> dict[str, tuple[float, ...]]:
+        """Exact expectation values: name of the observable -> one for each rung.
+
+        Always ``energy``; ``magnetization`` too for Ising spins in a field. A kernel that conserves M samples the
+        ensemble of fixed M.
 
         Raises
         ------
         InputError
             If no exact method applies.
         """
-        if self.spin_sum is None:
-            return tuple(exact_energy(action) for action in self.targets)
-        return tuple(exact_moments(action, self.spin_sum).energy for action in self.targets)
+        if self.spin_sum is not None:
+            return {"energy": tuple(exact_moments(action, self.spin_sum).energy for action in self.targets)}
+        values = {"energy": tuple(exact_energy(action) for action in self.targets)}
+        in_field = [action for action in self.targets if isinstance(action, Ising) and action.h != 0]
+        if in_field:
+            values["magnetization"] = tuple(exact_magnetization(action) for action in in_field)
+        return values
 
 
 def _listed(options: Mapping[str, Any]) -> str:
     def text(value: Any) -> str:
-        return "/".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+        if isinstance(value, (tuple, list)):
+            return "/".join(map(text, value))
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
 
     return f"({', '.join(f'{k}={text(v)}' for k, v in options.items())})" if options else ""
 
@@ -130,42 +144,46 @@ def on_all_kernels(actions: Iterable[SpinAction]) -> tuple[Case, ...]:
 
 _PERIODIC_OPEN: Final = ("periodic", "open")
 
-ENUMERABLE: Final[tuple[SpinAction, ...]] = (
+_CORE: Final[tuple[SpinAction, ...]] = (
     Ising(Lattice((4, 4)), 0.44),
-    Ising(Lattice((4, 4)), 0.35, h=0.2),
     Ising(Lattice((4, 4)), 0.4, J=-1.0, h=-0.3),
+    Ising(Lattice((2, 6)), 0.3, h=-0.1),
+    Ising(Lattice((3, 3), kind="triangular"), 0.4, J=-1.0, h=0.3),
+    Ising(Lattice((4, 4), kind="honeycomb"), 0.6, h=0.1),
+    Ising(Lattice((2, 2, 2, 2)), 0.1),
+    Potts(Lattice((2, 4)), 3, 0.6),
+    Potts(Lattice((2, 2, 2)), 4, 0.3),
+)
+
+ENUMERABLE: Final[tuple[SpinAction, ...]] = (
+    *_CORE,
+    Ising(Lattice((4, 4)), 0.35, h=0.2),
     Ising(Lattice((4, 4)), 0.0),
     Ising(Lattice((3, 5), boundary="open"), 0.5, J=-1.0),
-    Ising(Lattice((2, 6)), 0.3, h=-0.1),
     Ising(Lattice((2, 2)), 0.25),
     Ising(Lattice((3, 5)), 0.4, h=0.15),
     Ising(Lattice((3, 3)), 0.5, J=-1.0, h=0.2),
     Ising(Lattice((4, 3), boundary=_PERIODIC_OPEN), 0.6, J=0.7, h=0.1),
     Ising(Lattice((3, 3), kind="triangular"), 0.25),
-    Ising(Lattice((3, 3), kind="triangular"), 0.4, J=-1.0, h=0.3),
     Ising(Lattice((2, 5), kind="triangular"), 0.2, h=0.1),
     Ising(Lattice((4, 3), kind="triangular", boundary=("open", "periodic")), 0.3),
-    Ising(Lattice((4, 4), kind="honeycomb"), 0.6, h=0.1),
     Ising(Lattice((3, 4), kind="honeycomb", boundary=("open", "periodic")), 0.7, J=-1.0),
     Ising(Lattice((2, 2, 2)), 0.15, h=0.1),
     Ising(Lattice((2, 3, 2), boundary=("periodic", "open", "open")), 0.3, J=-1.0),
-    Ising(Lattice((2, 2, 2, 2)), 0.1),
     Ising(Lattice((2, 2, 2, 2), boundary="open"), 0.3, h=-0.2),
     Ising(Lattice((2,)), 0.5),
     Ising(Lattice((6,)), 0.7, h=0.2),
     Ising(Lattice((7,), boundary="open"), 0.8, J=-1.0, h=0.2),
     Potts(Lattice((4, 4)), 2, 0.88),
-    Potts(Lattice((2, 4)), 3, 0.6),
     Potts(Lattice((2, 4)), 3, 0.5, J=-1.0),
     Potts(Lattice((3, 3)), 3, 0.9),
     Potts(Lattice((2, 3), boundary="open"), 5, 1.2),
     Potts(Lattice((3, 3), kind="triangular"), 3, 0.5),
     Potts(Lattice((2, 4), kind="honeycomb"), 3, 1.1),
-    Potts(Lattice((2, 2, 2)), 4, 0.3),
     Potts(Lattice((2, 2, 2), boundary="open"), 4, 0.5, J=-0.8),
     Potts(Lattice((2,)), 200, 2.5),
 )
-"""At most 2^16 configurations each: every kind, boundary, sign, field, odd extents, extent 2, one to four dimensions."""
+"""At most 2^16 configurations each: every kind, boundary, sign and dimension; fields, odd extents, extent 2."""
 
 _COMPOSED: Final = (
     Case("metropolis+2*wolff", Ising(Lattice((4, 4)), 0.44)),
@@ -191,6 +209,27 @@ _CONSTRAINED: Final = tuple(
 EXACT: Final = on_all_kernels(ENUMERABLE) + _COMPOSED + _CONSTRAINED
 """Cases of at most 2^16 configurations."""
 
+REPRESENTATIVE: Final = on_all_kernels(_CORE) + _COMPOSED + _CONSTRAINED[:6]
+"""The part of them that ``verify`` has time for: every kernel on every kind of model."""
+
+PORTABLE: Final = (
+    *on_all_kernels((Ising(Lattice((6, 4)), 0.4, h=0.1), Potts(Lattice((4, 6)), 3, 0.9))),
+    *(Case("constrained", Ising(Lattice((6, 4)), 0.4), {"exchange": exchange}) for exchange in EXCHANGES),
+    Case("tempering", Ising(Lattice((6, 4)), 0.4), {"ladder": (0.3, 0.4), "inner": "metropolis"}),
+)
+"""Small cases that every backend, plain Python too, runs in an instant."""
+
+LADDERS: Final = (
+    Case("tempering", Ising(Lattice((2, 2)), 0.2), {"ladder": (0.1, 0.25), "inner": "metropolis"}),
+    Case("tempering", Ising(Lattice((2, 2)), 0.2, J=-1.0, h=0.4), {"ladder": (0.3, 0.15), "inner": "heat-bath"}),
+    Case("tempering", Ising(Lattice((4,)), 0.4), {"ladder": (0.2, 0.5), "inner": "swendsen-wang"}),
+    Case("tempering", Ising(Lattice((3,)), 0.4, h=0.3), {"ladder": (0.2, 0.3, 0.5), "inner": "wolff"}),
+    Case("tempering", Potts(Lattice((4,)), 3, 0.4), {"ladder": (0.3, 0.6), "inner": "heat-bath+wolff"}),
+    Case("tempering", Ising(Lattice((2, 3), boundary="open"), 0.4),
+         {"ladder": (0.3, 0.6), "inner": "constrained", "magnetization": 0.0}),
+)  # fmt: skip
+"""Ladders on lattices so small that the joint configurations of all rungs can be counted."""
+
 IRREDUCIBLE: Final = (
     *on_all_kernels(
         (
@@ -203,13 +242,13 @@ IRREDUCIBLE: Final = (
             Ising(Lattice((3, 3), boundary="open"), 0.2),
             Potts(Lattice((4,)), 3, 0.5),
             Potts(Lattice((2, 2)), 5, 0.2),
-            Potts(Lattice((2, 3), boundary="open"), 3, 0.7, J=-1.0),
+            Potts(Lattice((2, 3), boundary="open"), 3, 0.4, J=-1.0),
         )
     ),
     # A single cluster of an infinite temperature is one site, so Wolff alternates there; the others must not.
     *(Case(name, a) for a in (Ising(Lattice((2, 4)), 0.0), Ising(Lattice((4,)), 1e-12)) for name in LOCAL),
     *(Case(name, Potts(Lattice((4,)), 2, 0.0)) for name in (*LOCAL, "swendsen-wang")),
-    *(Case("constrained", Ising(Lattice((3, 3), boundary="open"), 0.4), {"magnetization": 1 / 9, "exchange": e})
+    *(Case("constrained", Ising(Lattice((3, 3), boundary="open"), 0.2), {"magnetization": 1 / 9, "exchange": e})
       for e in EXCHANGES),
     *(Case("constrained", Ising(Lattice((2, 4)), 0.0), {"exchange": e}) for e in EXCHANGES),
     Case("metropolis+wolff", Ising(Lattice((2, 4)), 0.1)),

@@ -75,7 +75,9 @@ def test_an_ising_entry_is_what_the_action_says() -> None:
         spin = int(field.reshape(-1)[site])
         total = int(field.reshape(-1)[SQUARE.neighbours[site]].sum())
         cost = float(action(flipped)[0] - action(field)[0])
-        assert probability(table[(9 if spin > 0 else 0) + total + 4]) == pytest.approx(1 / (1 + math.exp(cost)), rel=1e-12)
+        assert probability(table[(9 if spin > 0 else 0) + total + 4]) == pytest.approx(
+            1 / (1 + math.exp(cost)), rel=1e-12
+        )
 
 
 def test_potts_acceptances() -> None:

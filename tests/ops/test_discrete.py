@@ -47,8 +47,11 @@ WIDE = (
         )
     ),
     Case("wolff", Ising(Lattice((40, 50)), 0.44), {"clusters": 9}),
-    *(Case("constrained", Ising(Lattice((30, 31)), 0.4), {"magnetization": 0.2, "exchange": e}) for e in discrete.RANGES),
-)  # fmt: skip
+    *(
+        Case("constrained", Ising(Lattice((30, 31)), 0.4), {"magnetization": 0.2, "exchange": exchange})
+        for exchange in discrete.RANGES
+    ),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +73,9 @@ def trace(kernel: Any, replicas: int = 3, first: int = 2, steps: int = 4, every:
     state = kernel.init(kernel.start(stream.fold("start"), replicas))
     state.step = 5
     state, series, info = kernel.advance(stream, state, steps, every, MEASURED)
-    return {"field": state.field.tobytes(), "step": state.step, "info": info} | {k: v.tobytes() for k, v in series.items()}
+    return {"field": state.field.tobytes(), "step": state.step, "info": info} | {
+        k: v.tobytes() for k, v in series.items()
+    }
 
 
 @pytest.mark.parametrize("case", EXACT, ids=lambda case: case.name)

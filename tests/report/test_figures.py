@@ -215,7 +215,7 @@ def test_files(figure: Figure, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.png, \.svg, \.pdf"):
         draw_file(figure, tmp_path / "a.jpeg2")
     (tmp_path / "plain").write_text("kept")
-    with pytest.raises(StoreError, match="cannot write"):
+    with pytest.raises(InputError, match="cannot write"):
         draw_file(figure, tmp_path / "plain" / "a.png")
     assert (tmp_path / "plain").read_text() == "kept"
 

@@ -24,6 +24,20 @@ WORTH_A_THREAD = 2**16  # site updates; starting a thread costs about as much as
 Target = Ising | Potts
 
 
+def start_fields(action: Target, stream: Stream, count: int, how: str) -> Field:
+    """Make fields to start from, shape (count, *lattice.shape): ``"hot"`` uniform, ``"cold"`` all sites alike."""
+    space, sites = action.space, action.lattice.sites
+    field = np.full((count, sites), space.values[-1] if action.name == "ising" else 0, space.dtype)
+    if how == "hot":
+        values = np.array(space.values, space.dtype)
+        for r in range(count):
+            for first in range(0, sites, START_SITES):
+                index = np.arange(first, min(first + START_SITES, sites))
+                uniform = stream.shifted(r).uniform("start", index, 1)[0]
+                field[r, index] = values[np.int64(uniform * len(values))]
+    return field.reshape(count, *action.lattice.shape)
+
+
 class CompiledKernel:
     """A kernel of a discrete model whose steps run in compiled code.
 
@@ -96,18 +110,8 @@ class CompiledKernel:
         -------
         Field of shape (replicas, [rungs,] *lattice.shape)
         """
-        space, sites = self.action.space, self.action.lattice.sites
-        count = replicas * self.rungs
-        field = np.full((count, sites), space.values[-1] if self.action.name == "ising" else 0, space.dtype)
-        if how == "hot":
-            values = np.array(space.values, space.dtype)
-            copies = self._copies(stream)
-            for r in range(count):
-                for first in range(0, sites, START_SITES):
-                    index = np.arange(first, min(first + START_SITES, sites))
-                    uniform = copies.shifted(r).uniform("start", index, 1)[0]
-                    field[r, index] = values[np.int64(uniform * len(values))]
-        return field.reshape(self._shape(replicas))
+        copies = self._copies(stream)
+        return start_fields(self.action, copies, replicas * self.rungs, how).reshape(self._shape(replicas))
 
     def _copies(self, stream: Stream) -> Stream:
         """The stream with its replicas counted in copies: on a ladder each has as many as there are rungs."""
@@ -161,12 +165,13 @@ class CompiledKernel:
             todo = min(stretch, n - done)
             sums = self._steps(stream, state, todo, every, bool(fused), tally)
             done += todo
-            for o in fused:
-                series[o.name].append(self._from_sums(o, sums))
-            if not whole and todo >= every:
-                for other in observables:
-                    if other not in fused:
-                        series[other.name].append(evaluate(other, self.targets, state.field)[None])
+            if todo < every:
+                continue
+            for o in observables:
+                if o in fused:
+                    series[o.name].append(self._from_sums(o, sums))
+                else:
+                    series[o.name].append(evaluate(o, self.targets, state.field)[None])
         per_step = float(tally.sum()) / (max(n, 1) * len(tally) * self._attempts())
         return (
             state,

@@ -24,6 +24,9 @@ KERNELS: Final[dict[str, Any]] = {
     kernel.name: kernel for kernel in (Metropolis, HeatBath, SwendsenWang, Wolff, Constrained, Tempering)
 }
 
+MAX_REPETITIONS: Final = 2**20
+"""The key of a repetition is folded with its number in 20 bits."""
+
 
 class Composition(StepwiseKernel):
     """The parts one after the other, each with its own random key; one step is all of them once.
@@ -52,9 +55,10 @@ class Composition(StepwiseKernel):
         if not parts:
             raise InputError("a composition needs at least one kernel")
         for count, kernel in parts:
-            if not isinstance(count, int) or count < 1:
+            if not isinstance(count, int) or not 1 <= count < MAX_REPETITIONS:
                 raise InputError(
-                    f"a part of a composition is repeated {count!r} times; expected a whole number from 1 on"
+                    f"a part of a composition is repeated {count!r} times; expected a whole number from 1 to "
+                    f"{MAX_REPETITIONS - 1}"
                 )
             if kernel.targets != parts[0][1].targets or kernel.ensemble != parts[0][1].ensemble:
                 raise InputError(

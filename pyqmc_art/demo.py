@@ -1,0 +1,157 @@
+"""The main job on one page: sample, check against exact results, answer two questions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyqmc_art import options
+from pyqmc_art.errors import InputError
+from pyqmc_art.lattice.actions import Ising
+from pyqmc_art.lattice.chain import sample
+from pyqmc_art.lattice.exact import exact_thermodynamics
+from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.infinite import ISING_CRITICAL_BETA
+from pyqmc_art.lattice.kernels.cluster import SwendsenWang
+from pyqmc_art.protocols import Cell, Figure, Findings, Monitor, Picture, Table
+from pyqmc_art.report import page
+from pyqmc_art.report.run import describe_run
+from pyqmc_art.store import provenance
+from pyqmc_art.studies import catalogue
+from pyqmc_art.testing.certificate import certify
+
+AGREEMENT: Final = 4.0
+"""Sigmas up to which a measured and an exact value are said to agree."""
+
+LEAD: Final = (
+    "Something proposes, something exact judges, everything measured carries an error bar. This page was made by "
+    "one command: it samples the Ising model at its critical point, checks every update on this machine against "
+    "exact results, and answers two questions about dynamics and phase transitions."
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page, and whether it must come out well for the demo to pass.
+
+    Attributes
+    ----------
+    make : gives the findings and whether they are as they should be
+    """
+
+    name: str
+    make: Callable[[Path, int, Monitor], tuple[Findings, bool]]
+
+
+def run_demo(out: Path, *, seed: int, monitor: Monitor) -> tuple[Path, bool]:
+    """Run all sections and write ``out/index.html`` and ``out/run.h5``; an earlier demo in ``out`` is replaced.
+
+    Parameters
+    ----------
+    out : folder, made if need be
+    seed : of all random numbers; the sampling run has 7 + seed
+    monitor : hears the progress
+
+    Returns
+    -------
+    the page, and whether everything that is compared with exact results agrees
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise InputError(f"cannot make the folder {out}: {reason.strerror}; give another --out") from reason
+    findings, passed = [], True
+    for section in SECTIONS:
+        found, fine = section.make(out, seed, monitor)
+        findings.append(found)
+        passed = passed and fine
+    facts = {**provenance.collect(), "seed": seed}
+    return page.write(out / "index.html", "pyqmc_art on this machine", findings, lead=LEAD, provenance=facts), passed
+
+
+def sample_critical_ising(out: Path, seed: int, monitor: Monitor) -> tuple[Findings, bool]:
+    """Sample 64 x 64 Ising spins at beta_c, compare the energy with Kaufman's, and show the run."""
+    begun = time.perf_counter()
+    action = Ising(Lattice((64, 64)), beta=ISING_CRITICAL_BETA)
+    run = sample(
+        action,
+        SwendsenWang(action),
+        steps=5000,
+        warmup=500,
+        replicas=4,
+        seed=7 + seed,
+        measure=("energy", "abs_magnetization"),
+        save_every=5000,
+        out=out / "run.h5",
+        force=True,
+        monitor=monitor,
+    )
+    exact = exact_thermodynamics(action)
+    rows: list[tuple[Cell, ...]] = []
+    for name, value in run.analyze().items():
+        known = exact.energy if name == "energy" else None
+        deviation = None if known is None else round(value.deviation(known), 2)
+        rate = round(value.ess / run.seconds) if value.ess and run.seconds else None
+        rows.append((name, value, known, deviation, round(value.tau_int or 0.0, 2), round(value.ess or 0.0), rate))
+    energy = run.analyze()["energy"]
+    deviation = energy.deviation(exact.energy)
+    agrees = abs(deviation) < AGREEMENT
+    figures: tuple[Figure, ...] = (describe_run(run),)
+    if run.fields is not None:
+        pictures = tuple(Picture(f"replica {r}", spins) for r, spins in enumerate(run.fields[-1]))
+        caption = "At the critical point there are domains of every size; each replica has its own."
+        figures = (Figure("spins", "Four critical configurations", caption, pictures), *figures)
+    return (
+        Findings(
+            study="sample",
+            question="Does the sampler reproduce the exact energy of the critical Ising model on a 64 × 64 torus?",
+            answer=f"{'Yes' if agrees else 'No'}: E/V = {energy}, exact {exact.energy:.7f} (Kaufman), "
+            f"{deviation:+.1f} sigma away, from {run.measurements} Swendsen-Wang steps of {run.replicas} replicas. "
+            "The run itself is beside this page: run.h5.",
+            tables=(
+                Table(
+                    "sample",
+                    "What was measured",
+                    ("observable", "value(error)", "exact", "deviation in σ", "τ in steps", "ESS", "ESS/s"),
+                    tuple(rows),
+                    "Errors and integrated autocorrelation times by the Gamma method; ESS: effective number of "
+                    "independent samples of all replicas.",
+                ),
+            ),
+            figures=figures,
+            configuration=run.configuration,
+            seconds=time.perf_counter() - begun,
+        ),
+        agrees,
+    )
+
+
+def certify_kernels(out: Path, seed: int, monitor: Monitor) -> tuple[Findings, bool]:
+    """Judge every kernel on this machine against exact targets."""
+    certificate = certify(all=False, seed=seed, monitor=monitor)
+    return certificate.findings, certificate.passed
+
+
+def _study(name: str) -> Callable[[Path, int, Monitor], tuple[Findings, bool]]:
+    def answer(out: Path, seed: int, monitor: Monitor) -> tuple[Findings, bool]:
+        study = catalogue.configure(name, "quick", {}, options.parse)
+        # Studies report deviations; whether the kernels are right is the certificate's judgement.
+        return catalogue.answer(study, out, seed=seed, monitor=monitor), True
+
+    return answer
+
+
+SECTIONS: Final[tuple[Section, ...]] = (
+    Section("sample", sample_critical_ising),
+    Section("certificate", certify_kernels),
+    Section("ising-dynamics", _study("ising-dynamics")),
+    Section("phase-transition", _study("phase-transition")),
+)

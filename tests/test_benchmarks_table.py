@@ -1,0 +1,191 @@
+"""The page of benchmarks says what the records say; the judgement before each time can fail."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyqmc_art.errors import InputError
+from pyqmc_art.lattice.actions import Ising
+from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.infinite import ISING_CRITICAL_BETA
+from pyqmc_art.rng import Stream
+from pyqmc_art.testing.cases import Case
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def checkout(monkeypatch):
+    """Benchmarks are not installed: they are found in a checkout only."""
+    if not (ROOT / "benchmarks" / "table.py").is_file():
+        pytest.skip("these tests lie outside a checkout: there are no benchmarks")
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def record():
+    return importlib.import_module("benchmarks.record")
+
+
+@pytest.fixture
+def table():
+    return importlib.import_module("benchmarks.table")
+
+
+@pytest.fixture
+def judgement():
+    return importlib.import_module("benchmarks.judgement")
+
+
+def make_record(record, judgement, *rows):
+    right = judgement.Verdict(True, "Kaufman", -1.42394, -1.425, 0.003, -0.353, 0.72, 0.5)
+    wrong = judgement.Verdict(False, "Kaufman", -1.42394, -1.9, 0.003, -158.7, 0.0)
+    machine = {
+        "processor": "P",
+        "architecture": "a",
+        "system": "S",
+        "cores": 2,
+        "backend": "cpp",
+        "isa": "avx2",
+        "load": [0.5, None],
+    }
+    measurements = tuple(
+        record.Measurement(
+            section, case, contender, unit, "cpu", right if cost else wrong,
+            cost, cost and 0.9 * cost, cost and 1.5 * cost, 9 if cost else 0,
+        )
+        for section, case, contender, unit, cost in rows
+    )  # fmt: skip
+    return record.Record(machine, {"pyqmc_art": "1", "peer": "2"}, "2025-01-01T00:00:00+00:00", "0" * 40, measurements)
+
+
+def two_contenders(ours, theirs):
+    return [
+        ("metropolis", METROPOLIS, name, "spin update", cost) for name, cost in (("pyqmc_art", ours), ("peer", theirs))
+    ]
+
+
+METROPOLIS = "metropolis on ising(beta=0.440687) square 64x64"
+
+
+def test_page_is_what_the_records_give(record, table):
+    """Whoever edits the page or the records alone is caught."""
+    assert table.PAGE.read_text(encoding="utf-8") == table.render(record.read_all())
+
+
+def test_page_changes_with_every_figure(record, table, judgement):
+    one = make_record(record, judgement, ("metropolis", METROPOLIS, "pyqmc_art", "spin update", 4.0))
+    other = make_record(record, judgement, ("metropolis", METROPOLIS, "pyqmc_art", "spin update", 4.1))
+    assert table.render({"a": one}) != table.render({"a": other})
+
+
+def test_rates_and_ratios(record, table, judgement):
+    rows = two_contenders(4.0, 10.0)
+    page = table.render({"a": make_record(record, judgement, *rows)})
+    assert "| ising(beta=0.440687) square 64x64 | 0.25 | 0.1 (2.5) |" in page
+
+
+def test_costs_are_shown_as_they_are_and_missing_ones_by_a_dash(record, table, judgement):
+    costs = ((8, "pyqmc_art", 20.0), (8, "peer", 30.0), (16, "pyqmc_art", 25.0))
+    rows = [("wolff", f"wolff on ising square {n}", name, "flipped site", cost) for n, name, cost in costs]
+    page = table.render({"a": make_record(record, judgement, *rows)})
+    assert "| ising square 8 | 20 | 30 (1.5) |" in page
+    assert "| ising square 16 | 25 | - |" in page
+
+
+def test_wrong_peer_is_listed_as_wrong_without_a_time(record, table, judgement):
+    rows = two_contenders(4.0, None)
+    page = table.render({"a": make_record(record, judgement, *rows)})
+    assert "| 0.25 | wrong (-159 sigma) |" in page
+
+
+@pytest.mark.parametrize(("cost", "word"), [(1 / 0.16, "reached"), (1 / 0.14, "**missed**")])
+def test_floor_is_reached_or_missed_by_the_slowest_size(record, table, judgement, cost, word):
+    rows = [("metropolis", f"metropolis on ising square {n}x{n}", "pyqmc_art", "spin update", c)
+            for n, c in ((64, cost), (256, 2.0))]  # fmt: skip
+    page = table.render({"a": make_record(record, judgement, *rows)})
+    assert f"L = 64 to 1024: {word} ({1 / cost:.3g} per ns at worst)." in page
+
+
+def test_every_section_of_every_record_has_a_table(record, table):
+    for name, stored in record.read_all().items():
+        assert {row.section for row in stored.measurements} <= set(table.SECTIONS), name
+
+
+def test_record_survives_the_file(record, judgement, tmp_path):
+    rows = two_contenders(4.0, None)
+    before = make_record(record, judgement, *rows)
+    record.write(before, tmp_path / "a.json")
+    assert record.read_all(tmp_path) == {"a": before}
+
+
+def test_foreign_record_and_bad_name_are_refused(record, tmp_path):
+    (tmp_path / "a.json").write_text('{"schema": 0}')
+    with pytest.raises(InputError, match="schema"):
+        record.read_all(tmp_path)
+    with pytest.raises(InputError, match="letters"):
+        record.path_of("../elsewhere")
+
+
+@pytest.fixture(scope="module")
+def critical():
+    """Equilibrium configurations at the critical coupling, 2^18 sites in all."""
+    case = Case("metropolis", Ising(Lattice((32, 32)), ISING_CRITICAL_BETA))
+    kernel = replace(case, kernel="swendsen-wang").build()
+    stream = Stream.from_seed(5)
+    state = kernel.init(kernel.start(stream, 256))
+    return case, kernel.advance(stream, state, 60)[0].field
+
+
+class Frozen:
+    """A planted bug: nothing moves."""
+
+    overhead = 0.0
+
+    def __init__(self, fields):
+        self._fields = fields
+
+    def run(self, steps):
+        return float(steps)
+
+    def fields(self):
+        return self._fields.copy()
+
+
+def test_right_kernel_passes_and_planted_bugs_do_not(judgement, critical):
+    contenders = importlib.import_module("benchmarks.contenders")
+    case, fields = critical
+    reference = judgement.exact_reference(case)
+
+    def judged(action):
+        runner = contenders.Ours().load(replace(case, action=action), fields, Stream.from_seed(6))
+        return judgement.judge(case, runner, reference)
+
+    assert judged(case.action).passed
+    assert not judged(replace(case.action, beta=1.02 * case.action.beta)).passed
+    assert not judged(replace(case.action, beta=0.98 * case.action.beta)).passed
+    assert not judgement.judge(case, Frozen(fields), reference).passed
+
+
+def test_spread_of_the_reference_is_that_of_the_configurations(judgement, critical):
+    case, fields = critical
+    spread = judgement.energies_per_site(case, fields).std(ddof=1)
+    # The standard deviation of 256 nearly normal numbers is known to 1 / sqrt(2 * 255) = 4.4 %; five of those.
+    assert spread == pytest.approx(judgement.exact_reference(case).spread, rel=0.22)
+
+
+@pytest.mark.parametrize("kernel", ["metropolis", "swendsen-wang", "wolff"])
+def test_numba_by_hand_is_right(judgement, critical, kernel):
+    peers = importlib.import_module("benchmarks.peers")
+    pytest.importorskip("numba")
+    case, fields = critical
+    case = replace(case, kernel=kernel)
+    runner = peers.NumbaByHand().load(case, fields, Stream.from_seed(8))
+    verdict = judgement.judge(case, runner, judgement.exact_reference(case))
+    assert verdict.passed, verdict.summary
+    assert np.isin(runner.fields(), (-1, 1)).all()

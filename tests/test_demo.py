@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pyqmc_art import demo
+from pyqmc_art.errors import InputError
+from pyqmc_art.monitor import Silent
+from pyqmc_art.report import page
+from pyqmc_art.store.ensemble import open_ensemble
+
+SAMPLE = demo.SECTIONS[0]
+
+
+def test_sampling_section_makes_a_run_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "SECTIONS", (SAMPLE,))
+    for _ in range(2):  # an earlier demo is replaced
+        target, passed = demo.run_demo(tmp_path, seed=0, monitor=Silent())
+    assert passed and target == tmp_path / "index.html"
+    with open_ensemble(tmp_path / "run.h5") as run:
+        assert run.replicas == 4 and run.fields is not None
+    (findings,) = page.read_findings_json(target)
+    energy = next(row for row in findings["tables"][0]["rows"] if row[0] == "energy")
+    assert abs(energy[3]) < 4
+    assert findings["answer"].startswith("Yes")
+
+
+def test_one_section_that_fails_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = replace(SAMPLE, make=lambda *given: (SAMPLE.make(*given)[0], False))
+    monkeypatch.setattr(demo, "SECTIONS", (broken, SAMPLE))
+    assert not demo.run_demo(tmp_path, seed=0, monitor=Silent())[1]
+
+
+def test_sections_of_the_page() -> None:
+    assert [section.name for section in demo.SECTIONS] == [
+        "sample",
+        "certificate",
+        "ising-dynamics",
+        "phase-transition",
+    ]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="another --out"):
+        demo.run_demo(tmp_path / "file" / "demo", seed=0, monitor=Silent())

@@ -121,7 +121,8 @@ def list_extensions() -> list[Extension]:
         "extra_link_args": ["-pthread"],
         "optional": not REQUIRE_NATIVE,
     }
-    core = Pybind11Extension("pyqmc_art._core", find_sources("", "bind", "core", "images", "kernels"), cxx_std=17, **options)
+    sources = find_sources("", "bind", "core", "images", "kernels")
+    core = Pybind11Extension("pyqmc_art._core", sources, cxx_std=17, **options)
     core.extra_compile_args += [*COMMON, *WARNINGS]
     if not (ROOT / "pyqmc_art" / "capi.pyx").exists():
         return [core]

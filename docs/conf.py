@@ -30,7 +30,7 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 # Type aliases, on which numpydoc stumbles; reference/pyqmc_art.md says what they are.
-autodoc_default_options = {"exclude-members": "Field, Info, Series"}
+autodoc_default_options = {"exclude-members": "Field, Info, Pixels, Series"}
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 

@@ -85,6 +85,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return importlib.import_module("pyqmc_art.store.provenance").find_version()
+    if name == "art":
+        return importlib.import_module("pyqmc_art.art")
     if name not in _HOME:
         raise AttributeError(f"module 'pyqmc_art' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"pyqmc_art.{_HOME[name]}"), name)
@@ -93,4 +95,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, "__version__", "art"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import cyclopts
 from cyclopts import Parameter
 
-from pyqmc_art import options
+from pyqmc_art import data, options
 from pyqmc_art.errors import InputError, PyqmcError, unknown
 from pyqmc_art.options import AnalyzeOptions, DemoOptions, InfoOptions, SampleOptions, StudyOptions, VerifyOptions
 from pyqmc_art.store import provenance
@@ -45,6 +45,7 @@ app = cyclopts.App(
     # Ctrl-C has its own exit status, see main.
     suppress_keyboard_interrupt=False,
 )
+app.command(data.app)
 
 
 @app.command

@@ -27,7 +27,7 @@ PAGES = sorted(
 )
 # The C interface has blocks that are files of another project (its own tests build them); the benchmarks are generated.
 ELSEWHERE = {DOCS / "c-interface.md", DOCS / "benchmarks.md"}
-COMMANDS = ("sample", "analyze", "verify", "study", "demo", "info")
+COMMANDS = ("sample", "analyze", "verify", "study", "demo", "data scan", "data check", "data fetch", "info")
 LARGEST_PICTURE = 300_000
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="this copy of the tests lies outside a checkout: no docs")
@@ -55,7 +55,7 @@ def code_spans(page):
 
 def flags_of(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    assert main([command, "--help"]) == 0
+    assert main([*command.split(), "--help"]) == 0
     listed = re.findall(r"(?<![\w-])--[A-Za-z][\w-]*", "\n".join(first_columns(capsys.readouterr().out)))
     return set(listed) - {"--help"}
 
@@ -155,9 +155,10 @@ def test_pages_speak_of_no_machine(page):
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_shown_exist(page, capsys, monkeypatch):
     for words in shell_commands(page):
-        assert words[0] in COMMANDS, f"{name_of(page)} shows pyqmc-art {' '.join(words)}"
+        command = " ".join(words[: 2 if words[0] == "data" else 1])
+        assert command in COMMANDS, f"{name_of(page)} shows pyqmc-art {' '.join(words)}"
         used = {word.partition("=")[0] for word in words if word.startswith("--")}
-        assert used <= flags_of(words[0], capsys, monkeypatch) | {"--help"}, f"{name_of(page)}: {' '.join(words)}"
+        assert used <= flags_of(command, capsys, monkeypatch) | {"--help"}, f"{name_of(page)}: {' '.join(words)}"
 
 
 def test_flags_named_in_the_text_exist(capsys, monkeypatch):

@@ -89,7 +89,7 @@ def test_help_and_errors_are_quick_to_come():
 
 def test_every_name_resolves_and_says_what_it_is():
     assert sorted(qa.__all__) == list(qa.__all__)
-    assert set(qa.__all__) | {"__version__"} == set(dir(qa))
+    assert set(qa.__all__) | {"__version__", "art"} == set(dir(qa))
     for name in qa.__all__:
         thing = getattr(qa, name)
         assert inspect.getdoc(thing), f"{name} has no docstring"

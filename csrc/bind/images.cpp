@@ -54,7 +54,8 @@ void bind_images(py::module_& module) {
         resample_cuts(source, static_cast<Filter>(filter), cuts, height, width, result, threads);
       },
       py::arg("picture"), py::arg("boxes"), py::arg("out"), py::arg("filter"), py::arg("threads"),
-      "Cuts of a picture (h, w, c), boxes (n, 4) as left, top, right, bottom, resampled into out (n, height, width, c).");
+      "Cuts of a picture (h, w, c), boxes (n, 4) as left, top, right, bottom, resampled into out (n, height, width, "
+      "c).");
 }
 
 }  // namespace pyqmc::bind

@@ -1,11 +1,10 @@
-#include "images/resample_picture.hpp"
-
 #include <algorithm>
 #include <cstdlib>
 #include <string>
 
 #include "core/isa.hpp"
 #include "core/parallel.hpp"
+#include "images/resample_picture.hpp"
 #include "images/taps.hpp"
 
 namespace pyqmc {
@@ -78,11 +77,12 @@ void resample_cuts(const Pixels& source, Filter filter, const std::vector<Box>& 
     planned.down = make_taps(filter, source.height, box.top, box.bottom, height);
     planned.cut = {planned.across.view(), planned.down.view(),
                    out + static_cast<std::int64_t>(i) * height * width * source.channels};
-    planned.ring_rows = std::max<std::int64_t>(
-        1, *std::max_element(planned.down.count.begin(), planned.down.count.end()));
+    planned.ring_rows =
+        std::max<std::int64_t>(1, *std::max_element(planned.down.count.begin(), planned.down.count.end()));
   }
   // A single large cut is shared by its rows; neighbouring strips compute a few source rows twice.
-  const std::int64_t pieces = std::max<std::int64_t>(1, (2 * threads - 1) / static_cast<std::int64_t>(boxes.size()) + 1);
+  const std::int64_t pieces =
+      std::max<std::int64_t>(1, (2 * threads - 1) / static_cast<std::int64_t>(boxes.size()) + 1);
   std::vector<Strip> strips;
   for (std::size_t i = 0; i < cuts.size(); ++i)
     for (std::int64_t p = 0; p < (threads == 1 ? 1 : pieces); ++p) {

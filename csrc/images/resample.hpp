@@ -69,8 +69,7 @@ inline void row_across(const Cut& cut, const std::uint8_t* row, std::int64_t cha
     for (std::int64_t i = 0; i < taps.size; ++i) {
       const std::int64_t groups = (taps.count[i] + 3) / 4, begin = 3 * taps.start[i];
       if (begin + 12 * groups + 4 <= readable) {
-        const std::uint32_t rgb =
-            rgb_across(row + begin, taps.low + i * taps.taps, taps.high + i * taps.taps, groups);
+        const std::uint32_t rgb = rgb_across(row + begin, taps.low + i * taps.taps, taps.high + i * taps.taps, groups);
         out[3 * i] = static_cast<std::uint8_t>(rgb);
         out[3 * i + 1] = static_cast<std::uint8_t>(rgb >> 8);
         out[3 * i + 2] = static_cast<std::uint8_t>(rgb >> 16);
@@ -83,7 +82,8 @@ inline void row_across(const Cut& cut, const std::uint8_t* row, std::int64_t cha
 #endif
   (void)readable;
   for (std::int64_t i = 0; i < taps.size; ++i)
-    pixel_across(row + taps.start[i] * channels, channels, taps.weight + i * taps.taps, taps.count[i], out + i * channels);
+    pixel_across(row + taps.start[i] * channels, channels, taps.weight + i * taps.taps, taps.count[i],
+                 out + i * channels);
 }
 
 // One output row of a cut from the rows of a ring: source row r lies at ring + r % ring_rows * bytes.
@@ -108,8 +108,7 @@ inline void resample_rows(const Pixels& source, const Cut& cut, std::int64_t fir
     ready = ready < cut.down.start[row] ? cut.down.start[row] : ready;
     for (; ready < stop; ++ready) {
       const std::uint8_t* line = source.data + ready * source.row_bytes;
-      const std::int64_t readable =
-          (source.height - 1 - ready) * source.row_bytes + source.width * source.channels;
+      const std::int64_t readable = (source.height - 1 - ready) * source.row_bytes + source.width * source.channels;
       row_across(cut, line, source.channels, readable, pad.ring + ready % pad.ring_rows * bytes);
     }
     row_down(cut, pad.ring, pad.ring_rows, bytes, row, pad.sum, cut.out + row * bytes);

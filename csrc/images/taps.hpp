@@ -1,7 +1,8 @@
 // The taps of a separable, antialiased resampling along one axis, in Pillow's arithmetic.
 //
-// Output i sits at center = from + (i + 1/2) scale of the source, scale = (to - from) / size, and weighs the pixels within
-// support * max(scale, 1) by the filter, stretched when the picture shrinks. Weights are normalized and rounded to 22 bits.
+// Output i sits at center = from + (i + 1/2) scale of the source, scale = (to - from) / size, and weighs the pixels
+// within support * max(scale, 1) by the filter, stretched when the picture shrinks. Weights are normalized and rounded
+// to 22 bits.
 #pragma once
 
 #include <cmath>
@@ -17,10 +18,14 @@ inline constexpr std::int64_t tap_group = 4;  // taps come padded with zeros to 
 
 inline double filter_support(Filter filter) {
   switch (filter) {
-    case Filter::box: return 0.5;
-    case Filter::bilinear: return 1.0;
-    case Filter::bicubic: return 2.0;
-    default: return 3.0;
+    case Filter::box:
+      return 0.5;
+    case Filter::bilinear:
+      return 1.0;
+    case Filter::bicubic:
+      return 2.0;
+    default:
+      return 3.0;
   }
 }
 
@@ -32,7 +37,8 @@ inline double sinc(double x) {
 
 inline double filter_value(Filter filter, double x) {
   switch (filter) {
-    case Filter::box: return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
+    case Filter::box:
+      return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
     case Filter::bilinear: {
       x = std::fabs(x);
       return x < 1.0 ? 1.0 - x : 0.0;
@@ -44,7 +50,8 @@ inline double filter_value(Filter filter, double x) {
       if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
       return 0.0;
     }
-    default: return -3.0 <= x && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
+    default:
+      return -3.0 <= x && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
   }
 }
 
@@ -55,8 +62,13 @@ struct TapTable {
   std::int64_t taps = 0;
 
   Taps view() const {
-    return {static_cast<std::int64_t>(start.size()), taps, start.data(), count.data(), weight.data(),
-            low.data(), high.data()};
+    return {static_cast<std::int64_t>(start.size()),
+            taps,
+            start.data(),
+            count.data(),
+            weight.data(),
+            low.data(),
+            high.data()};
   }
 };
 
@@ -81,7 +93,8 @@ inline TapTable make_taps(Filter filter, std::int64_t source, float from, float 
     high = high > source ? source : high;
     double sum = 0.0;
     for (std::int64_t k = 0; k < high - low; ++k) {
-      value[static_cast<std::size_t>(k)] = filter_value(filter, (static_cast<double>(k + low) - center + 0.5) * squeeze);
+      value[static_cast<std::size_t>(k)] =
+          filter_value(filter, (static_cast<double>(k + low) - center + 0.5) * squeeze);
       sum += value[static_cast<std::size_t>(k)];
     }
     table.start[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(low);

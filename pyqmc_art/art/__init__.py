@@ -2,8 +2,6 @@
 
 Modules are loaded when a name is first used, so that resampling needs neither Pillow nor torch.
 
-Examples
---------
 >>> from pyqmc_art import art
 >>> art.choose_levels(1024, 2000)
 (1, 2, 4)

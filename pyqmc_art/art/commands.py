@@ -32,12 +32,12 @@ def scan_command(
     Raises
     ------
     InputError
-        When there is nothing readable, or ``out`` exists and ``force`` is not given.
+        When there is nothing readable, or ``out`` cannot be a manifest, or exists and ``force`` is not given.
     """
     place = Path(out)
-    if place.exists() and not force:
-        raise InputError(f"{place} exists; --force replaces it")
-    found = scan_folder(folder).check(max_pixels)
+    listed = scan_folder(folder)
+    _check_place(place, force)
+    found = listed.check(max_pixels)
     problems = tuple(map(str, found.problems))
     if not found.manifest.rows:
         raise InputError("\n".join((f"no readable picture in {folder}:", *problems)))
@@ -46,6 +46,18 @@ def scan_command(
     left_out = f"\n{len(problems)} problems; what they name was left out" if problems else ""
     report = f"{place}: {merged.manifest.summary()}\n{merged.summary()}{left_out}"
     return Outcome(report, problems, 2 if problems else 0)
+
+
+def _check_place(place: Path, force: bool) -> None:
+    """Refuse a place for the manifest before any picture is decoded."""
+    if place.suffix.lower() not in (".csv", ".jsonl"):
+        raise InputError(f"{place} ends in {place.suffix!r}; a manifest ends in .csv or .jsonl")
+    if not place.parent.is_dir():
+        raise InputError(f"{place.parent} is not an existing folder; make it first, or write elsewhere")
+    if place.is_dir():
+        raise InputError(f"{place} is a folder; give the name of a file")
+    if place.exists() and not force:
+        raise InputError(f"{place} exists; --force replaces it")
 
 
 def check_command(target: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Outcome:

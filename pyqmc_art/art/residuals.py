@@ -41,9 +41,9 @@ SQUARE_5: Final = (
 # What a binomial smoothing takes away. The two filters above are products of second differences and so blind to all
 # that varies along one axis alone, as the lattice of an up-sampling does: a spectrum must not be.
 HIGH_PASS: Final = np.array([[-1, -2, -1], [-2, 12, -2], [-1, -2, -1]], np.float32) / 16
-_DB2: Final = (
-    np.array([1 + np.sqrt(3), 3 + np.sqrt(3), 3 - np.sqrt(3), 1 - np.sqrt(3)]) / (4 * np.sqrt(2))
-).astype(np.float32)
+_DB2: Final = (np.array([1 + np.sqrt(3), 3 + np.sqrt(3), 3 - np.sqrt(3), 1 - np.sqrt(3)]) / (4 * np.sqrt(2))).astype(
+    np.float32
+)
 
 
 def residual_features(patches: NDArray[np.uint8]) -> Floats:
@@ -92,8 +92,9 @@ def _describe(patch: NDArray[np.uint8]) -> Floats:
     luma, blue, red = split_channels(patch)
     square_3 = _inside(convolve(luma, SQUARE_3, mode="nearest"), 1)
     square_5 = _inside(convolve(luma, SQUARE_5, mode="nearest"), 2)
-    across = (luma[:, 2:] - 2 * luma[:, 1:-1] + luma[:, :-2]) / 2
-    down = (luma[2:] - 2 * luma[1:-1] + luma[:-2]) / 2
+    two = np.float32(2)
+    across = (luma[:, 2:] - two * luma[:, 1:-1] + luma[:, :-2]) / two
+    down = (luma[2:] - two * luma[1:-1] + luma[:-2]) / two
     parts = [_moments(one) for one in (square_3, square_5, across, down)]
     grey, *colours = (_inside(convolve(one, HIGH_PASS, mode="nearest"), 1) for one in (luma, blue, red))
     parts += _spectrum(grey, RADIAL_BINS, ANGULAR_BINS)
@@ -161,7 +162,7 @@ def radial_profile(power: Floats, size: int, bins: int) -> Floats:
     """
     ring, share = _rings(size, bins)
     profile = np.log(np.bincount(ring, power.ravel() * share, bins + 1)[:bins] + 1.0)
-    return (profile - profile.mean()).astype(np.float32)
+    return np.asarray(profile - profile.mean(), np.float32)
 
 
 def _spectrum(residual: Floats, rings: int, sectors: int) -> list[Floats]:
@@ -230,10 +231,8 @@ def triple_frequencies(residual: Floats, step: float) -> Floats:
     counts = np.bincount(across.ravel(), minlength=base**3) + np.bincount(down.ravel(), minlength=base**3)
     classes, number = _triple_classes()
     folded = np.bincount(classes, counts, number)
-    return np.sqrt(folded / folded.sum()).astype(np.float32)
+    return np.asarray(np.sqrt(folded / folded.sum()), np.float32)
 
 
-FEATURES: Final = (
-    3 * 4 + RADIAL_BINS + ANGULAR_BINS + CHROMA_BINS + 3 * 3 * (SCALES + 2) + 2 * len(STEPS) * 39
-)
+FEATURES: Final = 3 * 4 + RADIAL_BINS + ANGULAR_BINS + CHROMA_BINS + 3 * 3 * (SCALES + 2) + 2 * len(STEPS) * 39
 """Numbers for each patch; 39 is the number of classes of triples, (125 + 25 + 1 + 5) / 4 by Burnside's lemma."""

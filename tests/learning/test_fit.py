@@ -22,6 +22,17 @@ from pyqmc_art.learning.options import FitOptions  # noqa: E402
 from pyqmc_art.learning.schedules import Shuffled  # noqa: E402
 
 STREAM = Stream.from_seed(3)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """These networks are so small that threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 GENERATOR = torch.Generator().manual_seed(1)
 INPUTS = torch.randn(20, 6, generator=GENERATOR)
 TARGETS = (INPUTS[:, :1] > 0).float()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Torch wonders aloud about old pickles before it refuses them.
+            warnings.simplefilter("ignore", UserWarning)
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     # What torch's reader raises for code, for damaged archives and for texts.
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -233,4 +237,3 @@ def _triple(values: Any) -> tuple[float, float, float]:
 
 def _near(name: str) -> list[str]:
     return difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.3) or list(INSTALLED)
-

@@ -188,5 +188,5 @@ def average_works(values: ArrayLike, works: Sequence[str]) -> tuple[Floats, tupl
     (array([1., 3.]), ('a', 'b'))
     """
     names = tuple(dict.fromkeys(works))
-    given, own = np.asarray(values, np.float64), np.asarray(works)
+    given, own = np.asarray(values, np.float64), np.asarray(list(works))
     return np.array([given[own == name].mean(axis=0) for name in names]), names

@@ -142,5 +142,5 @@ def dense_head(dense: nn.Linear) -> Head:
     """Write a dense output on the means as a head on means and standard deviations."""
     weights = dense.weight.detach().cpu().double().numpy()[0]
     size = 2 * weights.size
-    coefficients = np.concatenate([weights, np.zeros(weights.size)])
-    return Head(np.zeros(size), np.ones(size), coefficients, float(dense.bias.detach()), 0.0)
+    line = np.concatenate([weights, np.zeros(weights.size)])
+    return Head(np.zeros(size), np.ones(size), line[None], dense.bias.detach().cpu().double().numpy(), 0.0)

@@ -42,13 +42,15 @@ def announce_cost(
     if not isinstance(extractor, NetworkExtractor):
         return
     spec, tune = extractor.spec, options.tune
-    patches = count_patches(rows, spec, None if options.equaliser is None else options.equaliser.size)
+    side = None if options.equaliser is None else options.equaliser.size
+    patches = count_patches(rows, spec, side)
+    most = "" if side or all(row.width and row.height for row in rows) else " at most"
     network = PooledNetwork(extractor.backbone, extractor.channels)
     shape = (3, spec.size, spec.size)
     if tune is None:
-        announce(f"{extractor.name}: {estimate_cost(network, patches, shape=shape, training=False)}")
+        announce(f"{extractor.name}{most}: {estimate_cost(network, patches, shape=shape, training=False)}")
         return
     # One training for each fold and one on everything.
     passes = tune.epochs * (2 if options.pretrain else 1) * (options.folds + 1)
     cost = estimate_cost(network, patches, passes, shape=shape, batch=tune.batch or 32)
-    announce(f"{extractor.name}, {options.folds + 1} trainings of {tune.epochs} epochs: {cost}")
+    announce(f"{extractor.name}, {options.folds + 1} trainings of {tune.epochs} epochs{most}: {cost}")

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyqmc_art.art.degrade import Equaliser
 from pyqmc_art.art.detectors.baselines import MetadataExtractor, SubjectExtractor
 from pyqmc_art.art.detectors.features import Extractor, FeatureTable, Floats, average_works, collect_tables, make_table
-from pyqmc_art.art.detectors.heads import assign_folds, count_works, fit_head, make_learner
+from pyqmc_art.art.detectors.heads import BALANCES, assign_folds, count_works, fit_head, make_learner
 from pyqmc_art.art.detectors.library import DEFAULT, detector_class, make_extractor
 from pyqmc_art.art.detectors.linear import LinearDetector, Preparation
 from pyqmc_art.art.detectors.scoreboard import Contrast, compare_roles
@@ -32,8 +32,6 @@ from pyqmc_art.stats.crossvalidation import Learner, score_out_of_fold
 if TYPE_CHECKING:
     from pyqmc_art.art.detectors.tuning import TuneOptions
 
-BALANCES: Final = ("class", "role")
-
 
 @dataclass(frozen=True)
 class DetectorOptions:
@@ -47,7 +45,7 @@ class DetectorOptions:
     weights : file of the network's weights, ``"random"``, or None for installed ones
     size, levels, square : of the patches; see :func:`pyqmc_art.art.detectors.library.make_extractor`
     equaliser : plan that every picture goes through, in training and in judging; None takes them as they are
-    balance : ``"class"``: hand and contrast count equally; ``"role"``: moreover every role of the contrast does
+    balance : ``"class"``: hand and contrast count equally; ``"kind"``: moreover every role of the contrast does
     folds : over works, for held-out scores and the calibration
     tune : train the whole network; None keeps it frozen and trains the head
     pretrain : with ``tune``, train on originals and proxies first
@@ -77,6 +75,8 @@ class DetectorOptions:
             raise InputError(f"{self.backbone} has no network to tune; leave --tune out or choose a network")
         if self.pretrain and self.tune is None:
             raise InputError("pre-training needs a network that is trained as a whole: add --tune")
+        if self.balance == "kind" and self.tune is not None:
+            raise InputError("balance 'kind' is for heads; a network that is tuned balances the two classes")
 
 
 @dataclass(frozen=True)
@@ -164,14 +164,13 @@ def train_detector(
         options.backbone, weights=options.weights, size=options.size, levels=options.levels, square=options.square,
         stream=stream.fold("weights"),
     )  # fmt: skip
-    roles = [row.role for row in rows] if options.balance == "role" else None
     folds = assign_folds(rows.works, labels, stream.fold("folds"), options.folds, rows.strata)
     if announce is not None:
         from pyqmc_art.art.detectors.price import announce_cost
 
         announce_cost(extractor, rows, options, announce)
     album = _Album(rows, options, stream, monitor)
-    task = _Task(labels, roles, folds, stream)
+    task = _Task(labels, [row.role for row in rows], options.balance, folds, stream)
     work = None if place is None else place.with_name(place.name + ".training")
     if options.tune is None:
         detector, scores, tables = _train_frozen(extractor, album, task)
@@ -197,13 +196,14 @@ class _Task:
     """Whom to tell from whom, and which model scores which picture."""
 
     labels: NDArray[np.bool_]
-    groups: Sequence[str] | None
+    kinds: Sequence[str]
+    balance: str
     folds: NDArray[np.int64]
     stream: Stream
 
     def held_out(self, table: FeatureTable) -> Floats:
         """Score every picture by a head that saw nothing of its work."""
-        return self.score(make_learner(table, self.stream.fold("head"), self.groups))
+        return self.score(make_learner(table, self.stream.fold("head"), self.kinds, self.balance))
 
     def score(self, learner: Learner) -> Floats:
         return score_out_of_fold(learner, np.arange(self.labels.size), self.labels, self.folds)
@@ -256,7 +256,7 @@ def _train_frozen(
 ) -> tuple[LinearDetector, Floats, dict[str, FeatureTable]]:
     table, baselines = album.tables(extractor)
     scores = task.held_out(table)
-    head = fit_head(table, task.labels, task.stream.fold("head"), groups=task.groups)
+    head = fit_head(table, task.labels, task.stream.fold("head"), kinds=task.kinds, balance=task.balance)
     detector = detector_class(extractor.kind)(extractor, head, reference=_reference(table))
     return _with_human_head(detector, table, album.rows, task), scores, baselines
 
@@ -267,7 +267,7 @@ def _train_whole(
 ) -> tuple[LinearDetector, Floats, dict[str, FeatureTable]]:  # fmt: skip
     from pyqmc_art.art.detectors.whole import Tuner
 
-    tuner = Tuner.of(extractor, album.rows, options, task.groups, task.stream.fold("tune"), work, resume, monitor)
+    tuner = Tuner.of(extractor, album.rows, options, task.stream.fold("tune"), work, resume, monitor)
     patches, baselines = album.tables(tuner.pixels)
     tuner = replace(tuner, patches=patches)
     scores = task.score(tuner.learn)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,14 +50,12 @@ class Tuner:
 
     @classmethod
     def of(
-        cls, extractor: Extractor, rows: Manifest, options: DetectorOptions, groups: Sequence[str] | None,
-        stream: Stream, work: Path | None, resume: bool, monitor: Monitor | None,
+        cls, extractor: Extractor, rows: Manifest, options: DetectorOptions, stream: Stream,
+        work: Path | None, resume: bool, monitor: Monitor | None,
     ) -> Tuner:  # fmt: skip
         """Make a tuner for the rows of a detector."""
         if not isinstance(extractor, NetworkExtractor) or options.tune is None:
             raise InputError(f"{options.backbone} has no network to tune; choose a network")
-        if groups is not None:
-            raise InputError("balance 'role' is for heads; a network that is tuned balances the two classes")
         roles = tuple(row.role for row in rows)
         if options.pretrain and "proxy" not in roles:
             raise InputError("pre-training needs rows of role proxy; there are none among the chosen ones")
@@ -69,9 +66,7 @@ class Tuner:
         """What has to be collected into ``patches``."""
         return Pixels(self.extractor.spec)
 
-    def train(
-        self, pictures: NDArray[np.intp], labels: NDArray[np.bool_], name: str
-    ) -> tuple[NetworkExtractor, Head]:
+    def train(self, pictures: NDArray[np.intp], labels: NDArray[np.bool_], name: str) -> tuple[NetworkExtractor, Head]:
         """Train on these pictures."""
         roles = np.array(self.roles)[pictures]
         return tune_network(

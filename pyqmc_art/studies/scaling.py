@@ -285,8 +285,8 @@ def notes(results: Sequence[Scaling]) -> tuple[str, ...]:
         "m of the Potts model is (q max_a n_a/V − 1)/(q − 1), which is never negative; the same ratio of its "
         "moments is used.",
         "The runs lie around a given center; reweighting makes the results independent of where exactly.",
-        "The error of β_c enters ν and γ/ν as if it were independent of the slopes, which come from the same runs; repeated "
-        "with other seeds, these two scatter less than their errors say.",
+        "The error of β_c enters ν and γ/ν as if it were independent of the slopes, which come from the same "
+        "runs; repeated with other seeds, these two scatter less than their errors say.",
     ]
     for result in results:
         model = result.model

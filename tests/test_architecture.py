@@ -245,7 +245,7 @@ def test_the_package_was_found():
     known = modules()
     assert {"", "cli", "lattice.chain", "lattice.kernels", "store.hdf5", "ops.plain", "__main__"} <= set(known)
     found = {(i.source, i.target) for name, text in known.items() for i in imports(name, text, frozenset(known))}
-    assert {("cli", "options"), ("ops.discrete", "pyqmc_art._core"), ("ops.discrete", "numba")} <= found
+    assert {("cli", "options"), ("ops.discrete", "pyqmc_art._core"), ("ops.jit", "numba")} <= found
     assert ("store.hdf5", "h5py") in found
     assert ("lattice.chain", "lattice.actions") in found
     assert ("protocols", "lattice.geometry") not in found, "what only a type checker sees is not executed"

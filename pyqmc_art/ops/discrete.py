@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -17,36 +17,53 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.ops import plain
+from pyqmc_art.ops.jit import jitted
 
 RULES: Final = {"ising": 0, "potts-metropolis": 1, "potts-heat-bath": 2}
 RANGES: Final = {"local": 0, "long-range": 1, "mixed": 2}
 
 
 class Geometry(Protocol):
-    """What the loops need to know of a lattice. The tables are made when first asked for: the coloured sweeps and
-    Swendsen-Wang in C++ do without them, and those of a large lattice are larger than its field.
+    """What the loops need to know of a lattice.
+
+    The tables are made when first asked for: the coloured sweeps and Swendsen-Wang in C++ do without them, and those of
+    a large lattice are larger than its field.
     """
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """Kind of the lattice."""
+        ...
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Extents."""
+        ...
 
     @property
-    def periodic(self) -> tuple[bool, ...]: ...
+    def periodic(self) -> tuple[bool, ...]:
+        """Whether each axis wraps around."""
+        ...
 
     @property
-    def coordination(self) -> int: ...
+    def coordination(self) -> int:
+        """Largest number of neighbours."""
+        ...
 
     @property
-    def colours(self) -> int: ...
+    def colours(self) -> int:
+        """Number of colours of the coloured sweep."""
+        ...
 
     @property
-    def neighbours(self) -> NDArray[np.int32]: ...
+    def neighbours(self) -> NDArray[np.int32]:
+        """Neighbours of each site, shape (sites, 2 * directions), -1 absent."""
+        ...
 
     @property
-    def colour(self) -> NDArray[np.int8]: ...
+    def colour(self) -> NDArray[np.int8]:
+        """Colour of each site."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -160,17 +177,6 @@ class _Plain:
         self._loops.measure_fields(batch.field, batch.geometry.neighbours, batch.q, batch.sums)
 
 
-def _jitted() -> Any:
-    """Return the plain loops under njit: each function is rebuilt over a namespace whose functions are jitted too."""
-    numba = importlib.import_module("numba")
-    namespace = dict(vars(plain))
-    for name, function in vars(plain).items():
-        if isinstance(function, FunctionType) and function.__module__ == plain.__name__:
-            copy = FunctionType(function.__code__, namespace, name, function.__defaults__, function.__closure__)
-            namespace[name] = numba.njit(cache=True, nogil=True)(copy)
-    return type("JittedLoops", (), {name: staticmethod(value) for name, value in namespace.items() if callable(value)})
-
-
 @cache
 def operations(backend: str) -> Any:
     """Return the operations of a backend: local_steps, swendsen_wang_steps, wolff_steps, exchange_steps, measure.
@@ -183,7 +189,7 @@ def operations(backend: str) -> Any:
     if backend == "cpp":
         return _Compiled()
     if backend == "numba":
-        return _Plain(_jitted())
+        return _Plain(jitted(plain))
     if backend == "python":
         return _Plain(plain)
     raise InputError(f"the backend {backend!r} has no kernels for discrete models; use cpp, numba or python")

@@ -225,7 +225,7 @@ def figure(result: Scaling) -> Figure:
         "First: U = 1 − <m⁴>/(3<m²>²) of every size passes through one point; the dotted line is the exact β_c. "
         "Second: the crossings of two sizes against the power of 1/L with which they must approach β_c, and the "
         "fit. Third: the slope of U at the measured β_c grows as L^y, y = 1/ν. Fourth: with the measured β_c and "
-        "ν all sizes fall on one curve.",
+        "ν all sizes fall on one curve; where small ones stand apart, corrections to scaling are seen at work.",
         (_crossing_panel(result), _extrapolation_panel(result), _slope_panel(result), _collapse_panel(result)),
     )
 

@@ -216,9 +216,7 @@ def study(
         return
     folder = chosen.out or Path("-".join(names))
     print(
-        catalogue.run(
-            studies, folder, seed=chosen.seed, force=chosen.force, monitor=choose_monitor(), write=page.write
-        )
+        catalogue.run(studies, folder, seed=chosen.seed, force=chosen.force, monitor=choose_monitor(), write=page.write)
     )
 
 

@@ -21,10 +21,10 @@ ONE: Final = 1 << 63
 LARGEST_UPHILL_ACCEPTANCE: Final = 15 / 16
 """Metropolis acceptance that no change which costs something, or nothing, exceeds.
 
-With 1 the checkerboard sweep would be deterministic wherever no site feels a field: at beta = 0, but also on stripes such
-as ++-- along a diagonal, which it would carry round for ever; the chain would be reducible. So where exp(-|cost|) is
-larger than this, both a change and its reverse are accepted by this factor less often: the factor depends on the modulus
-of the cost only, detailed balance stays, and rounding of a cost that should be zero does no harm.
+With 1 the checkerboard sweep would be deterministic wherever no site feels a field: at beta = 0, but also on stripes
+such as ++-- along a diagonal, which it would carry round for ever; the chain would be reducible. So where exp(-|cost|)
+is larger than this, both a change and its reverse are accepted by this factor less often: the factor depends on the
+modulus of the cost only, detailed balance stays, and rounding of a cost that should be zero does no harm.
 """
 
 _HEAT_BATH_SCALE: Final = 1 << 48  # weights of up to 2^15 colours sum to at most 2^63
@@ -44,7 +44,7 @@ def integer_probability(p: float) -> int:
 
 
 def metropolis(cost: float) -> float:
-    """Acceptance of a change of S by ``cost``: min(1, exp(-cost)), and a little less where that is close to 1 both ways.
+    """Acceptance of a change of S by ``cost``: min(1, exp(-cost)), a little less where that is close to 1 both ways.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def potts_weights(targets: Sequence[Potts]) -> Table:
 
 
 def exchanges(targets: Sequence[Ising]) -> Table:
-    """Acceptance of exchanging unequal spins, by s_i n_i + s_j n_j without their common bonds, shape (rungs, 4 z + 1)."""
+    """Acceptance of exchanges by s_i n_i + s_j n_j without the common bonds of i and j, shape (rungs, 4 z + 1)."""
     z = targets[0].lattice.coordination
     return _table([[metropolis(2 * a.beta * a.J * total) for total in range(-2 * z, 2 * z + 1)] for a in targets])
 

@@ -55,8 +55,8 @@ class IsingDynamics:
     """
 
     betas: tuple[float, ...] = (0.44, 0.46, 0.48)
-    sizes: tuple[int, ...] = (10, 20, 30)
-    fixed_sizes: tuple[int, ...] = (10, 20, 30)
+    sizes: tuple[int, ...] = (10, 20, 30, 40)
+    fixed_sizes: tuple[int, ...] = (10, 20, 30, 40)
     exchange_sizes: tuple[int, ...] = (10, 20)
     tempering_sizes: tuple[int, ...] = (10, 20)
     special_betas: tuple[float, ...] = (0.48,)

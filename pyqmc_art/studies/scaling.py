@@ -225,7 +225,7 @@ def figure(result: Scaling) -> Figure:
         "First: U = 1 − <m⁴>/(3<m²>²) of every size passes through one point; the dotted line is the exact β_c. "
         "Second: the crossings of two sizes against the power of 1/L with which they must approach β_c, and the "
         "fit. Third: the slope of U at the measured β_c grows as L^y, y = 1/ν. Fourth: with the measured β_c and "
-        "ν all sizes fall on one curve.",
+        "ν all sizes fall on one curve; where small ones stand apart, corrections to scaling are seen at work.",
         (_crossing_panel(result), _extrapolation_panel(result), _slope_panel(result), _collapse_panel(result)),
     )
 
@@ -285,8 +285,8 @@ def notes(results: Sequence[Scaling]) -> tuple[str, ...]:
         "m of the Potts model is (q max_a n_a/V − 1)/(q − 1), which is never negative; the same ratio of its "
         "moments is used.",
         "The runs lie around a given center; reweighting makes the results independent of where exactly.",
-        "The error of β_c enters ν and γ/ν as if it were independent of the slopes, which come from the same runs; repeated "
-        "with other seeds, these two scatter less than their errors say.",
+        "The error of β_c enters ν and γ/ν as if it were independent of the slopes, which come from the same "
+        "runs; repeated with other seeds, these two scatter less than their errors say.",
     ]
     for result in results:
         model = result.model

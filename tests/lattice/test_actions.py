@@ -129,7 +129,9 @@ def test_colours_are_stored_in_the_smallest_integers() -> None:
         colours(200).check(np.full((1, 2), 200, np.int16), (2,))
 
 
-@pytest.mark.parametrize("couplings", [{"beta": 1e308, "J": 10.0}, {"beta": 1.0, "J": 1e308}, {"beta": 2.0, "h": 1e308}])
+@pytest.mark.parametrize(
+    "couplings", [{"beta": 1e308, "J": 10.0}, {"beta": 1.0, "J": 1e308}, {"beta": 2.0, "h": 1e308}]
+)
 def test_couplings_whose_action_overflows_are_refused(couplings):
     with pytest.raises(InputError, match="overflows"):
         Ising(Lattice((4, 4)), **couplings)

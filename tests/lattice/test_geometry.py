@@ -47,9 +47,7 @@ def slow_bonds(lattice: Lattice) -> Counter[tuple[int, int]]:
 
 
 def forward_bonds(lattice: Lattice) -> Counter[tuple[int, int]]:
-    return Counter(
-        (min(x, int(y)), max(x, int(y))) for x, row in enumerate(lattice.forward) for y in row if y >= 0
-    )
+    return Counter((min(x, int(y)), max(x, int(y))) for x, row in enumerate(lattice.forward) for y in row if y >= 0)
 
 
 @given(lattices())

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyqmc_art.errors import InputError, StoreError
+from pyqmc_art.errors import InputError
 from pyqmc_art.protocols import Curve, Figure, Panel, Picture
 from pyqmc_art.report.figures import draw, draw_file, draw_part, legends
 from pyqmc_art.report.palette import DARK, LIGHT, SERIES, STATES, assign, identity, paint

@@ -19,10 +19,10 @@ demo: $(VENV)/core.ready  ## build, sample, check against exact results, write d
 	$(BIN)/pyqmc-art demo --out demo
 	@echo "report: $(CURDIR)/demo/index.html"
 
-test: $(VENV)/test.ready  ## unit tests and doctests
+test: $(VENV)/test.ready $(VENV)/art.ready  ## unit tests and doctests
 	$(BIN)/python -m pytest -n 2
 
-test-slow: $(VENV)/test.ready  ## the long tests: statistics at full size, sdist, wheel, installations
+test-slow: $(VENV)/test.ready $(VENV)/art.ready  ## the long tests: statistics at full size, sdist, wheel, installations
 	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/lint.ready  ## ruff and clang-format, changing nothing
@@ -30,7 +30,7 @@ lint: $(VENV)/lint.ready  ## ruff and clang-format, changing nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(CPP)
 
-types: $(VENV)/lint.ready  ## mypy, strict
+types: $(VENV)/lint.ready $(VENV)/art.ready  ## mypy, strict
 	$(BIN)/mypy
 
 bench: $(VENV)/test.ready $(VENV)/peers.ready  ## benchmarks: first correct, then timed; docs/benchmarks.md

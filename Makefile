@@ -36,7 +36,7 @@ types: $(VENV)/lint.ready $(VENV)/art.ready  ## mypy, strict
 bench: $(VENV)/test.ready $(VENV)/peers.ready  ## benchmarks: first correct, then timed; docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/docs.ready  ## HTML documentation in docs/_build/html
+docs: $(VENV)/docs.ready $(VENV)/art.ready  ## HTML documentation in docs/_build/html
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
 format: $(VENV)/lint.ready  ## let ruff and clang-format rewrite the sources

@@ -26,7 +26,7 @@ LAYERS = (
     ("stats",),
     ("ops",),
     ("backends",),
-    ("rng", "monitor", "include"),
+    ("rng", "monitor", "include", "interrupts"),
     ("protocols",),
     ("errors",),
 )

@@ -10,7 +10,7 @@ import pytest
 
 import pyqmc_art as qa
 from pyqmc_art.errors import InputError, StoreError
-from pyqmc_art.lattice.run import StopRequest
+from pyqmc_art.interrupts import StopRequest
 from pyqmc_art.store.checkpoint import read_checkpoint, state_path
 
 SAVE_EVERY = 500

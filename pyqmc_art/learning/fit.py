@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pyqmc_art.errors import InputError, Interrupted, NumericalError, StoreError
+from pyqmc_art.interrupts import StopRequest
 from pyqmc_art.learning.checkpoints import (
     TrainingState,
     list_checkpoints,
@@ -30,7 +31,6 @@ from pyqmc_art.learning.checkpoints import (
     restore_optimizer,
     write_state,
 )
-from pyqmc_art.learning.interrupts import StopRequest
 from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Monitor

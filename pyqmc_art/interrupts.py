@@ -1,4 +1,4 @@
-"""Ctrl-C as a request that is honoured between two steps."""
+"""Ctrl-C as a request that is honoured between two pieces of work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class StopRequest(AbstractContextManager["StopRequest"]):
-    """Turns the first Ctrl-C or SIGTERM into a request; the second one acts at once.
+    """Turns the first Ctrl-C or SIGTERM into a request that is honoured between two blocks; the second acts at once.
 
     Examples
     --------
@@ -27,7 +27,10 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         # Only the main thread may set handlers; elsewhere whoever owns the thread decides.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
+                before = signal.getsignal(number)
+                # Ignored on purpose (nohup, a background job), or set by something that is not Python: leave it.
+                if before not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ def clean_environment(**more: str) -> dict[str, str]:
     """Return the environment without switches of this package; with this checkout, if it is what is tested."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYQMC_") and k != "OMP_NUM_THREADS"}
     return {**kept, **more}
+
+
+@pytest.fixture(autouse=True)
+def _hear_ctrl_c() -> Iterator[None]:
+    """Listen to Ctrl-C as at a terminal: a shell that runs the suite in the background makes it ignore the signal."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

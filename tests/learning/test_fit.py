@@ -181,14 +181,6 @@ class TestCheckpoints:
 
 class TestInterruption:
     def test_ctrl_c_saves_and_says_how_to_go_on(self, tmp_path):
-        # A shell that runs the suite in the background makes it ignore Ctrl-C.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            self._interrupt(tmp_path)
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-    def _interrupt(self, tmp_path):
         def batches(number):
             if number == 4:
                 os.kill(os.getpid(), signal.SIGINT)

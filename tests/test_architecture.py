@@ -62,7 +62,7 @@ HOMES = {
 """Where each outside library may be imported; NumPy and the standard library may be imported anywhere."""
 
 ONE_MODULE_EACH = ("mpi4py", "dask", "distributed")
-CHOSEN_BY_CALLER = ("", "art", "art.detectors.library", "stats.exports")
+CHOSEN_BY_CALLER = ("", "art", "art.detectors.catalogue", "stats.exports")
 """Modules that import by a name which is not written out: lazy names of packages, and exports to other programs."""
 
 FORBIDDEN_CALLS = ("eval", "exec", "compile", "__import__")

@@ -25,9 +25,9 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 from pyqmc_art.art.detectors.baselines import MetadataExtractor, SubjectExtractor
+from pyqmc_art.art.detectors.catalogue import load_detector, make_extractor
 from pyqmc_art.art.detectors.features import FeatureTable, average_works, collect_features
 from pyqmc_art.art.detectors.heads import assign_folds, balance_classes, fit_head, make_learner
-from pyqmc_art.art.detectors.library import load_detector, make_extractor
 from pyqmc_art.art.detectors.linear import Preparation
 from pyqmc_art.art.detectors.residual import ResidualDetector, ResidualExtractor
 from pyqmc_art.art.detectors.training import DetectorOptions, select_rows, train_detector

@@ -28,7 +28,7 @@ for needed in ("sklearn", "accelerate", "safetensors"):
 
 from pyqmc_art.art.detectors import backbones  # noqa: E402
 from pyqmc_art.art.detectors.backbones import build_backbone, convert_lite, find_installed, find_preset, read_weights  # noqa: E402
-from pyqmc_art.art.detectors.library import load_detector, make_extractor  # noqa: E402
+from pyqmc_art.art.detectors.catalogue import load_detector, make_extractor  # noqa: E402
 from pyqmc_art.art.detectors.network import NetworkDetector, NetworkExtractor, normalise  # noqa: E402
 from pyqmc_art.art.detectors.training import DetectorOptions, train_detector  # noqa: E402
 from pyqmc_art.art.detectors.tuning import TuneOptions, hold_out_works, tune_network  # noqa: E402

@@ -35,7 +35,7 @@ class Extractor(Protocol):
         ...
 
     def configuration(self) -> dict[str, Any]:
-        """What :func:`pyqmc_art.art.detectors.library.rebuild_extractor` needs, as JSON values."""
+        """What :func:`pyqmc_art.art.detectors.catalogue.rebuild_extractor` needs, as JSON values."""
         ...
 
     def tensors(self) -> Mapping[str, NDArray[Any]]:

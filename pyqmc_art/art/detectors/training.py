@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from pyqmc_art.art.degrade import Equaliser
 from pyqmc_art.art.detectors.baselines import MetadataExtractor, SubjectExtractor
+from pyqmc_art.art.detectors.catalogue import DEFAULT, detector_class, make_extractor
 from pyqmc_art.art.detectors.features import Extractor, FeatureTable, Floats, average_works, collect_tables, make_table
 from pyqmc_art.art.detectors.heads import BALANCES, assign_folds, count_works, fit_head, make_learner
-from pyqmc_art.art.detectors.library import DEFAULT, detector_class, make_extractor
 from pyqmc_art.art.detectors.linear import LinearDetector, Preparation
 from pyqmc_art.art.detectors.scoreboard import Contrast, compare_roles
 from pyqmc_art.art.manifest import Manifest
@@ -43,7 +43,7 @@ class DetectorOptions:
     contrast : roles of the negatives; empty means every other row
     backbone : ``"residual"``, ``"metadata"``, ``"subject"`` or a network of timm
     weights : file of the network's weights, ``"random"``, or None for installed ones
-    size, levels, square : of the patches; see :func:`pyqmc_art.art.detectors.library.make_extractor`
+    size, levels, square : of the patches; see :func:`pyqmc_art.art.detectors.catalogue.make_extractor`
     equaliser : plan that every picture goes through, in training and in judging; None takes them as they are
     balance : ``"class"``: hand and contrast count equally; ``"kind"``: moreover every role of the contrast does
     folds : over works, for held-out scores and the calibration

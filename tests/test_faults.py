@@ -160,7 +160,7 @@ def test_signals_that_are_ignored_stay_ignored():
 def test_no_more_room_on_the_disk(tmp_path, run_command, kernel, room):
     path = tmp_path / "run.h5"
     # A step of many parts takes long enough for several blocks to fit into the room on any machine.
-    kernel = qa.Composition([(10, kernel)])
+    kernel = qa.Composition([(60, kernel)])
     words = LONG.replace("heat-bath", kernel.name)
     status, out, err = run_command(*words.split(), "--out", path, cwd=tmp_path, room=room)
     assert (status, out) == (1, "")

@@ -111,7 +111,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def installed_wheel(tmp_path_factory: pytest.TempPathFactory, distributions: dict[str, Path]) -> Installation:
     """Install the wheel with every library it declares, and those of the tests, into a fresh environment."""
     installation = create_installation(tmp_path_factory.mktemp("wheel"))
-    installation.pip_install("--quiet", f"{distributions['wheel']}[test]")
+    installation.pip_install("--quiet", f"{distributions['wheel']}[test,art]")
     return installation
 
 

@@ -207,8 +207,9 @@ class Table:
 class Curve:
     """Points, a line or a band of one figure; ``error`` is the symmetric standard error of ``y``.
 
-    ``style`` is ``"points"`` (markers with error bars), ``"line"``, ``"dashed"``, ``"band"`` (``y`` plus and minus
-    ``error`` filled) or ``"bars"``. A curve with the same ``group`` as another shares its colour.
+    ``limits`` are the lower and upper ends of an interval around each ``y``, drawn in place of ``error``. ``style`` is
+    ``"points"`` (markers with error bars), ``"line"``, ``"dashed"``, ``"band"`` (``y`` plus and minus ``error`` filled)
+    or ``"bars"``. A curve with the same ``group`` as another shares its colour.
     """
 
     label: str
@@ -217,11 +218,16 @@ class Curve:
     error: Sequence[float] | None = None
     style: str = "points"
     group: str = ""
+    limits: tuple[Sequence[float], Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes; scales are ``"linear"`` or ``"log"``; ``marks`` are labelled vertical reference lines."""
+    """One pair of axes; scales are ``"linear"`` or ``"log"``; ``marks`` are labelled vertical reference lines.
+
+    ``categories`` name the positions 0, 1, 2, ... of a linear x axis; points and bars of several curves then stand
+    beside each other.
+    """
 
     title: str
     x_label: str
@@ -230,11 +236,12 @@ class Panel:
     x_scale: str = "linear"
     y_scale: str = "linear"
     marks: tuple[tuple[float, str], ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of numbers, shape ``(rows, columns)``, for instance a spin configuration."""
+    """An image of numbers, shape ``(rows, columns)``, or a photograph, uint8 of shape ``(rows, columns, 3)``."""
 
     title: str
     values: NDArray[Any]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyqmc_art.errors import InputError, StoreError, unknown
 from pyqmc_art.protocols import Figure, Panel, Picture
-from pyqmc_art.report.palette import DARK, LIGHT, SHAPES, Key, Style, assign, keys, state_keys
+from pyqmc_art.report.palette import DARK, LIGHT, SHAPES, Key, Style, assign, is_photograph, keys, state_keys
 from pyqmc_art.report.panels import SMALL, draw_panel, draw_picture, marker_size
 from pyqmc_art.report.svg import fit_into_page
 
@@ -184,7 +184,7 @@ def _canvas(figure: Figure, parts: Sequence[_Part], colours: Mapping[str, str], 
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     styles = assign(figure)
-    pictures = tuple(p for p in figure.panels if isinstance(p, Picture))
+    pictures = tuple(p for p in figure.panels if isinstance(p, Picture) and not is_photograph(p))
     common, own = legends(figure) if titles else ((), ((),) * len(parts))
     only_pictures = bool(parts) and all(isinstance(p, Picture) for p in parts)
     columns = max(1, min(len(parts), 4 if only_pictures else 2))
@@ -217,7 +217,7 @@ def _canvas(figure: Figure, parts: Sequence[_Part], colours: Mapping[str, str], 
 def _proportion(picture: _Part) -> float:
     """Height of a picture over its width, within reason."""
     shape = picture.values.shape if isinstance(picture, Picture) else ()
-    return min(max(shape[0] / shape[1], 0.1), 10.0) if len(shape) == 2 and min(shape) else 1.0
+    return min(max(shape[0] / shape[1], 0.1), 10.0) if len(shape) >= 2 and min(shape) else 1.0
 
 
 def _entry_inches(legend: Sequence[Key]) -> float:

@@ -251,13 +251,15 @@ def _part_json(part: Panel | Picture) -> dict[str, Any]:
         "x_scale": part.x_scale,
         "y_scale": part.y_scale,
         "marks": _json(part.marks),
+        "categories": _json(part.categories),
         "curves": [_curve_json(c) for c in part.curves],
     }
 
 
 def _curve_json(curve: Curve) -> dict[str, Any]:
     values = {"x": _json(curve.x), "y": _json(curve.y), "error": None if curve.error is None else _json(curve.error)}
-    return {"label": curve.label, "style": curve.style, "group": curve.group, **values}
+    limits = {} if curve.limits is None else {"limits": _json(curve.limits)}
+    return {"label": curve.label, "style": curve.style, "group": curve.group, **values, **limits}
 
 
 def _json(value: Any) -> Any:

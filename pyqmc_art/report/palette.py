@@ -128,6 +128,7 @@ def keys(panel: Panel, styles: Mapping[tuple[str, str, str], Style]) -> tuple[Ke
 
 def state_keys(pictures: tuple[Picture, ...]) -> tuple[Key, ...]:
     """Legend of the pictures of a figure: the states of a discrete field, or the ends of a continuous scale."""
+    pictures = tuple(p for p in pictures if not is_photograph(p))
     values = [v for p in pictures for v in np.unique(_finite(p.values))]
     if not values:
         return ()
@@ -139,6 +140,11 @@ def state_keys(pictures: tuple[Picture, ...]) -> tuple[Key, ...]:
     ends = _continuous(np.array([low, high]), low, high)
     names = [f"lowest {low:.3g}", f"highest {high:.3g}"]
     return tuple(Key(n, "state", Style(_hexadecimal(c))) for n, c in zip(names, ends, strict=True))
+
+
+def is_photograph(picture: Picture) -> bool:
+    """Whether a picture holds colours and not numbers: uint8 of shape (rows, columns, 3)."""
+    return picture.values.dtype == np.uint8 and picture.values.ndim == 3 and picture.values.shape[2] == 3
 
 
 def is_discrete(pictures: tuple[Picture, ...]) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.protocols import Curve, Panel, Picture
-from pyqmc_art.report.palette import SHAPES, Style, identity, paint
+from pyqmc_art.report.palette import SHAPES, Style, identity, is_photograph, paint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,13 +26,19 @@ _Float = NDArray[np.float64]
 
 
 def draw_picture(axes: Axes, picture: Picture, together: tuple[Picture, ...], colours: Mapping[str, str]) -> None:
-    """Draw an image of numbers cell by cell, without interpolation and without axes."""
-    if np.asarray(picture.values).ndim != 2:
-        shape = np.asarray(picture.values).shape
-        raise InputError(f"picture {picture.title!r} has values of shape {shape}; expected (rows, columns)")
+    """Draw an image of numbers cell by cell, without interpolation and without axes; a photograph in its colours."""
+    values = np.asarray(picture.values)
+    if values.ndim != 2 and not is_photograph(picture):
+        raise InputError(
+            f"picture {picture.title!r} has {values.dtype} values of shape {values.shape}; "
+            "expected (rows, columns), or uint8 (rows, columns, 3)"
+        )
     axes.set_axis_off()
-    if not np.asarray(picture.values).size:
+    if not values.size:
         _say(axes, "no data", colours)
+        return
+    if is_photograph(picture):
+        axes.imshow(values, interpolation="antialiased", aspect="equal")
         return
     axes.imshow(paint(picture, together), interpolation="none", aspect="equal")
 
@@ -44,16 +50,21 @@ def draw_panel(
     for scale in (panel.x_scale, panel.y_scale):
         if scale not in SCALES:
             raise unknown("scale", scale, SCALES)
+    if panel.categories and panel.x_scale != "linear":
+        raise InputError(f"panel {panel.title!r} has categories on a {panel.x_scale} scale; expected a linear one")
     data = [_Data(curve, panel) for curve in panel.curves]
     _dress(axes, panel, colours)
     bars = [d for d in data if d.curve.style == "bars"]
-    width = _bar_width(bars, panel.x_scale)
+    width = 0.8 / max(1, len(bars)) if panel.categories else _bar_width(bars, panel.x_scale)
+    if panel.categories:
+        _set_apart([d for d in data if d.curve.style == "points"])
     marks = [x for x, _ in panel.marks if _drawable(x, panel.x_scale)]
     x_values = np.concatenate([*(d.x for d in data), marks, *(e for d in bars for e in _bar_edges(d, bars, width))])
     y_values = np.concatenate([d.extent() for d in data] or [np.zeros(0)])
     axes.set_xscale(panel.x_scale)
     axes.set_yscale(panel.y_scale)
-    axes.set_xlim(_limits(x_values, panel.x_scale, 0.05))
+    count = len(panel.categories)
+    axes.set_xlim((-0.5, count - 0.5) if count else _limits(x_values, panel.x_scale, 0.05))
     axes.set_ylim(_limits(y_values, panel.y_scale, 0.06))
     for d in data:
         style = styles[identity(d.curve)]
@@ -62,6 +73,8 @@ def draw_panel(
         else:
             _draw_curve(axes, d, style, colours)
     _tick(axes, panel, [d.x for d in data if d.curve.style in ("points", "bars")], labelled=bool(bars))
+    if panel.categories:
+        _name_categories(axes, panel.categories)
     levels = _draw_marks(axes, panel, colours)
     if panel.title:
         lines = textwrap.fill(panel.title, 46)
@@ -83,9 +96,11 @@ class _Data:
             raise unknown("curve style", curve.style, STYLES)
         x, y = _numbers(curve.x), _numbers(curve.y)
         error = np.full(len(y), np.nan) if curve.error is None else _numbers(curve.error)
-        if not len(x) == len(y) == len(error):
+        low, high = (y, y) if curve.limits is None else map(_numbers, curve.limits)
+        if not len(x) == len(y) == len(error) == len(low) == len(high):
             raise InputError(
-                f"curve {curve.label!r} has {len(x)} x, {len(y)} y and {len(error)} errors; expected equally many"
+                f"curve {curve.label!r} has {len(x)} x, {len(y)} y, {len(error)} errors and {len(low)} and {len(high)} "
+                "limits; expected equally many"
             )
         finite = np.isfinite(x) & np.isfinite(y)
         shown = finite.copy()
@@ -98,22 +113,32 @@ class _Data:
         self.log_x = panel.x_scale == "log"
         self.hidden = int(np.count_nonzero(finite & ~shown))
         self.x, self.y = x[shown], y[shown]
-        self.error = np.where(np.isfinite(error[shown]), np.abs(error[shown]), 0.0)
+        error = np.where(np.isfinite(error[shown]), np.abs(error[shown]), 0.0)
+        if curve.limits is None:
+            self.low, self.high = self.y - error, self.y + error
+        else:
+            self.low, self.high = np.fmin(low[shown], self.y), np.fmax(high[shown], self.y)
         # A line is broken where a value is missing; points simply lack.
         self.line = np.where(shown, x, np.nan), np.where(shown, y, np.nan)
 
     def lower(self) -> _Float:
         """Lower ends of the error bars; on a log scale a bar that reaches zero runs down to the axis."""
-        low: _Float = self.y - self.error
-        return np.where(low > 0, low, self.y * 1e-9) if self.log else low
+        return np.where(self.low > 0, self.low, self.y * 1e-9) if self.log else self.low
+
+    def ends(self) -> tuple[_Float, _Float]:
+        """Lengths of the error bars below and above."""
+        return self.y - self.lower(), self.high - self.y
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether there is any error bar to draw."""
+        return bool(np.any(self.high > self.low))
 
     def extent(self) -> _Float:
         """All heights the limits must include."""
-        low = self.y - self.error
-        if self.log:
-            low = np.where(low > 0, low, self.y / 3)
+        low = np.where(self.low > 0, self.low, self.y / 3) if self.log else self.low
         floor = np.zeros(int(self.curve.style == "bars" and not self.log and self.y.size > 0))
-        return np.concatenate([low, self.y + self.error, floor])
+        return np.concatenate([low, self.high, floor])
 
 
 def _numbers(values: Sequence[float]) -> _Float:
@@ -156,15 +181,14 @@ def _draw_curve(axes: Axes, data: _Data, style: Style, colours: Mapping[str, str
     colour = colours[style.colour]
     kind = data.curve.style
     if kind == "points":
-        bars = (data.y - data.lower(), data.error)
-        axes.errorbar(data.x, data.y, yerr=bars, fmt="none", ecolor=colour, elinewidth=1.1, capsize=0, zorder=3)
+        axes.errorbar(data.x, data.y, yerr=data.ends(), fmt="none", ecolor=colour, elinewidth=1.1, capsize=0, zorder=3)
         face, edge, width = (colours["paper"], colour, 1.2) if style.hollow else (colour, colours["paper"], 0.5)
         axes.plot(data.x, data.y, linestyle="none", marker=SHAPES[style.shape], markersize=marker_size(style),
                   markerfacecolor=face, markeredgecolor=edge, markeredgewidth=width, zorder=4)  # fmt: skip
         return
-    if np.any(data.error > 0):
+    if data.uncertain:
         order = np.argsort(data.x, kind="stable")
-        x, low, high = data.x[order], data.lower()[order], (data.y + data.error)[order]
+        x, low, high = data.x[order], data.lower()[order], data.high[order]
         axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0, zorder=1)
     dashes = (0, (4.5, 2.5)) if kind == "dashed" else "-"
     width = 0.9 if kind == "band" else 1.5
@@ -196,10 +220,28 @@ def _bar_edges(data: _Data, bars: Sequence[_Data], width: float) -> tuple[_Float
 def _draw_bars(axes: Axes, data: _Data, edges: tuple[_Float, _Float], colour: str, ink: str) -> None:
     left, right = edges
     axes.bar(left, data.y, width=right - left, align="edge", color=colour, linewidth=0, zorder=2)
-    if np.any(data.error > 0):
+    if data.uncertain:
         centre = np.sqrt(left * right) if data.log_x else (left + right) / 2
-        ends = (data.y - data.lower(), data.error)
-        axes.errorbar(centre, data.y, yerr=ends, fmt="none", ecolor=ink, elinewidth=1.0, capsize=0, zorder=3)
+        axes.errorbar(centre, data.y, yerr=data.ends(), fmt="none", ecolor=ink, elinewidth=1.0, capsize=0, zorder=3)
+
+
+def _set_apart(curves: Sequence[_Data]) -> None:
+    """Move the points of several curves beside each other, so that their intervals can be told apart."""
+    step = min(0.7 / max(1, len(curves)), 0.2)
+    for rank, data in enumerate(curves):
+        data.x = data.x + (rank - (len(curves) - 1) / 2) * step
+
+
+def _name_categories(axes: Axes, names: Sequence[str]) -> None:
+    from matplotlib.ticker import FixedFormatter, FixedLocator
+
+    letters = max(6, 64 // len(names))
+    steep = any(len(word) > letters for name in names for word in name.split())
+    axes.xaxis.set_major_locator(FixedLocator(range(len(names))))
+    axes.xaxis.set_major_formatter(FixedFormatter([n if steep else textwrap.fill(n, letters) for n in names]))
+    if steep:
+        for label in axes.get_xticklabels():
+            label.set(rotation=35, ha="right", rotation_mode="anchor")
 
 
 def _draw_marks(axes: Axes, panel: Panel, colours: Mapping[str, str]) -> int:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as Canvas
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.protocols import Curve, Figure, Panel, Picture
 from pyqmc_art.report.figures import draw, draw_file, draw_part, legends
 from pyqmc_art.report.palette import DARK, LIGHT, SERIES, STATES, assign, identity, paint
-from pyqmc_art.report.panels import log_ticks, tick_label
+from pyqmc_art.report.panels import draw_panel, log_ticks, tick_label
 from pyqmc_art.report.svg import swatch
 
 SIZES = [8, 16, 32, 64]
@@ -239,3 +240,39 @@ def test_importing_draws_nothing_in() -> None:
     code = "import sys; from pyqmc_art.report.figures import draw; from pyqmc_art.protocols import *;"
     code += "draw(Figure('f', 't', 'c', ())); sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_photograph_keeps_its_colours_and_has_no_legend(tmp_path: Path) -> None:
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[..., 0] = 250
+    figure = Figure("photo", "", "", (Picture("red", pixels), Picture("spins", np.array([[1, -1], [-1, 1]]))))
+    common, _ = legends(figure)
+    assert [key.label for key in common] == ["\N{MINUS SIGN}1", "+1"]
+    assert draw(figure).count("data:image/png") == 2
+    with pytest.raises(InputError, match="uint8"):
+        draw(Figure("photo", "", "", (Picture("floats", pixels / 255),)))
+
+
+def test_categories_are_named_and_intervals_need_not_be_symmetric() -> None:
+    axes = Canvas().subplots()
+    panel = Panel(
+        "", "", "AUC",
+        (Curve("a", [0, 1], [0.9, 0.5], limits=([0.7, 0.5], [0.95, 0.8])), Curve("b", [0, 1], [0.4, 0.6])),
+        categories=("forgeries of hands", "proxies"),
+    )  # fmt: skip
+    draw_panel(axes, panel, assign(Figure("f", "", "", (panel,))), LIGHT)
+    assert [text.get_text().replace("\n", " ") for text in axes.get_xticklabels()] == list(panel.categories)
+    bars = [line.get_segments() for line in axes.collections]
+    assert np.allclose([segment[:, 1] for segment in bars[0]], [[0.7, 0.95], [0.5, 0.8]])
+    first, second = (line.get_xdata() for line in axes.lines[:2])
+    assert np.all(np.asarray(first) < np.asarray(second))
+    low, high = axes.get_ylim()
+    assert low < 0.4 and high > 0.95
+
+
+def test_categories_need_a_linear_axis_and_intervals_as_many_ends_as_points() -> None:
+    curve = Curve("a", [0, 1], [0.9, 0.5], limits=([0.7], [0.95]))
+    with pytest.raises(InputError, match="1 and 1 limits"):
+        draw(Figure("f", "", "", (Panel("", "", "", (curve,), categories=("x", "y")),)))
+    with pytest.raises(InputError, match="expected a linear one"):
+        draw(Figure("f", "", "", (Panel("", "", "", (), x_scale="log", categories=("x",)),)))

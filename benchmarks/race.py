@@ -151,7 +151,8 @@ def note(
 ) -> None:
     """Put the costs of all rounds, ns for each unit of work, into the record."""
     costs = (float(np.median(cost)), float(np.min(cost)), float(np.max(cost)))
-    paddock.measurements.append(Measurement(section, case, column, unit, clock, verdict, *costs, len(cost)))
+    rounds = tuple(float(c) for c in cost)
+    paddock.measurements.append(Measurement(section, case, column, unit, clock, verdict, *costs, len(cost), rounds))
     benchmark.extra_info.update(ns_per_unit=costs[0], unit=unit)
 
 

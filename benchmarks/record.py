@@ -37,6 +37,7 @@ class Measurement:
     clock : ``"cpu"`` (time of all threads) or ``"wall"``
     median, minimum, maximum : ns for each unit of work
     rounds : how many times it was measured
+    costs : of all rounds, in the order they were timed; older records lack them
     verdict : what was judged before the clock started
     """
 
@@ -50,6 +51,7 @@ class Measurement:
     minimum: float | None = None
     maximum: float | None = None
     rounds: int = 0
+    costs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,9 @@ def write(record: Record, path: Path) -> None:
 def _rounded(value: Any) -> Any:
     """Six digits of every float are more than any of them is good for; JSON has no infinity."""
     if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items() if v is not None}
+        return {k: _rounded(v) for k, v in value.items() if v is not None and v != ()}
+    if isinstance(value, tuple):
+        return [_rounded(v) for v in value]
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else str(value)
     return value
@@ -138,7 +142,10 @@ def read(path: Path) -> Record:
     content = json.loads(path.read_text(encoding="utf-8"))
     if content.pop("schema", None) != SCHEMA:
         raise InputError(f"{path} is no benchmark record of schema {SCHEMA}; run python -m benchmarks again")
-    rows = [Measurement(**{**row, "verdict": Verdict(**row["verdict"])}) for row in content.pop("measurements")]
+    rows = [
+        Measurement(**{**row, "verdict": Verdict(**row["verdict"]), "costs": tuple(row.get("costs", ()))})
+        for row in content.pop("measurements")
+    ]
     return Record(**content, measurements=tuple(rows))
 
 

@@ -31,7 +31,8 @@ nothing, and the smallest and largest rounds are in the last table.
 
 **Again.** `pip install -e '.[test,peers]'` and `python -m benchmarks` (or `make bench`), about four minutes; a
 peer that is not installed is left out. `python -m benchmarks --record NAME` keeps a record of your machine beside
-the others, `python -m benchmarks -k wolff` runs a selection.
+the others, `python -m benchmarks -k wolff` runs a selection. `python -m benchmarks.compare BEFORE AFTER` gives the
+ratio of every cost in two records with its 95 % interval over rounds, and the status 1 if something became slower.
 
 **Peers.** mcising and peapods are called through their compiled cores. peapods always does a Metropolis sweep
 before a cluster update: the time of its own sweep, measured in the same run, is taken off; it does not count the

@@ -189,3 +189,52 @@ def test_numba_by_hand_is_right(judgement, critical, kernel):
     verdict = judgement.judge(case, runner, judgement.exact_reference(case))
     assert verdict.passed, verdict.summary
     assert np.isin(runner.fields(), (-1, 1)).all()
+
+
+@pytest.fixture
+def compare():
+    return importlib.import_module("benchmarks.compare")
+
+
+def with_rounds(record, judgement, scale, seed):
+    one = make_record(record, judgement, ("metropolis", "ising 64x64", "pyqmc_art", "spin update", 3.0))
+    costs = 3.0 * scale * np.random.default_rng(seed).normal(1, 0.03, 9)
+    timed = replace(one.measurements[0], median=float(np.median(costs)), costs=tuple(costs.tolist()))
+    return replace(one, measurements=(timed,))
+
+
+def test_the_interval_of_a_ratio_inverts_the_rank_sum_test(compare):
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(5)
+    for m, n in ((9, 9), (4, 7), (12, 5), (2, 2)):
+        before, after = rng.lognormal(0, 0.2, m), 1.3 * rng.lognormal(0, 0.2, n)
+        value, low, high = compare.estimate_ratio(before, after)
+        assert low <= value <= high
+        for limit, inside in ((low, 1.000001), (high, 0.999999)):
+            assert stats.mannwhitneyu(after, before * limit * inside, method="exact").pvalue > 0.05
+            if m > 3:  # with two rounds of each no interval reaches 95 %
+                assert stats.mannwhitneyu(after, before * limit / inside, method="exact").pvalue <= 0.05
+
+
+def test_a_planted_slowdown_is_found_and_noise_is_not(compare, record, judgement, tmp_path, capsys):
+    paths = []
+    for name, scale in (("before", 1.0), ("again", 1.0), ("slow", 1.4)):
+        record.write(with_rounds(record, judgement, scale, len(name)), tmp_path / f"{name}.json")
+        paths.append(str(tmp_path / f"{name}.json"))
+    before, again, slow = paths
+    assert compare.main([before, again]) == 0 and "1 same" in capsys.readouterr().out
+    assert compare.main([before, slow]) == 1 and "1 slower" in capsys.readouterr().out
+    assert compare.main([slow, before]) == 0 and "1 faster" in capsys.readouterr().out
+
+
+def test_records_that_cannot_be_compared_are_one_line(compare, record, judgement, tmp_path, capsys):
+    record.write(with_rounds(record, judgement, 1.0, 1), tmp_path / "a.json")
+    other = make_record(record, judgement, ("wolff", "ising 64x64", "pyqmc_art", "flipped site", 3.0))
+    record.write(other, tmp_path / "b.json")
+    assert compare.main([str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 2
+    assert compare.main([str(tmp_path / "a.json"), str(tmp_path / "absent.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+    old = replace(other, measurements=(replace(other.measurements[0], section="metropolis"),))
+    record.write(old, tmp_path / "c.json")
+    assert compare.main([str(tmp_path / "a.json"), str(tmp_path / "c.json")]) == 0
+    assert "recorded without its rounds" in capsys.readouterr().out

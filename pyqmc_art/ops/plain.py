@@ -27,6 +27,7 @@ _W0 = np.uint64(0x9E3779B9)
 _W1 = np.uint64(0xBB67AE85)
 _SITE, _BOND, _FLIP, _SEED, _EXCHANGE = 0, 1, 2, 3, 4
 _GHOST = 7
+_CERTAIN = np.uint64(1 << 63)
 
 Words = Any  # uint64, in the interpreter a NumPy scalar
 Array = Any
@@ -191,6 +192,35 @@ def local_steps(
             measure_when_due(field, neighbours, q, index, t + 1, every, sums)
 
 
+def happens(key: Words, number: int, site: int, probability: Words, replica: int, step: int) -> bool:
+    """Whether a site's number below 2^63 is below ``probability``.
+
+    Its digits are spread over bit planes, the highest first: digit 2 k + b is bit site % 64 of half b of block
+    site // 64, drawn under ``number`` and k.
+    """
+    if probability >= _CERTAIN:
+        return True
+    digits = probability << _ONE
+    bit = np.uint64(site & 31)
+    for k in range(32):
+        if digits == _ZERO:
+            return False
+        w0, w1, w2, w3 = block(key, _BOND, site >> 6, number << 5 | k, replica, step)
+        for word in (w0, w2) if site & 32 == 0 else (w1, w3):
+            digit = word >> bit & _ONE
+            wanted = digits >> np.uint64(63)
+            if digit != wanted:
+                return bool(digit < wanted)
+            digits = digits << _ONE
+    return False
+
+
+def turns(key: Words, site: int, replica: int, step: int) -> bool:
+    """Whether the cluster named by a site turns: bit site % 128 of block site // 128."""
+    words = block(key, _FLIP, site >> 7, 0, replica, step)
+    return bool(words[site >> 5 & 3] >> np.uint64(site & 31) & _ONE)
+
+
 def root_of(parent: Array, i: int) -> int:
     """Smallest site of the cluster of i."""
     while parent[i] != i:
@@ -233,21 +263,19 @@ def swendsen_wang_steps(
                     j = neighbours[i, 2 * direction]
                     if j < 0 or (spins[i] == spins[j]) == unequal:
                         continue
-                    if draw(key, _BOND, i, direction >> 1, direction & 1, replica, step) < bond[rung]:
+                    if happens(key, direction, i, bond[rung], replica, step):
                         a, b = root_of(parent, i), root_of(parent, j)
                         parent[max(a, b)] = min(a, b)
             for i in range(sites):
-                bound = ghost[rung] > _ZERO and spins[i] == ghost_spin
-                if bound and draw(key, _BOND, i >> 1, _GHOST, i & 1, replica, step) < ghost[rung]:
+                if spins[i] == ghost_spin and happens(key, _GHOST, i, ghost[rung], replica, step):
                     held[root_of(parent, i)] = 1
             for i in range(sites):
                 root = root_of(parent, i)
                 if root == i:
                     tally[index] += 1
-                value = draw(key, _FLIP, root >> 1, 0, root & 1, replica, step)
                 if q > 0:
-                    spins[i] = scaled(value, q)
-                elif held[root] == 0 and value >> np.uint64(62) == _ONE:
+                    spins[i] = scaled(draw(key, _FLIP, root >> 1, 0, root & 1, replica, step), q)
+                elif held[root] == 0 and turns(key, root, replica, step):
                     spins[i] = -spins[i]
             measure_when_due(field, neighbours, q, index, t + 1, every, sums)
 

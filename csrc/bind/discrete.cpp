@@ -166,10 +166,9 @@ void bind_discrete(py::module_& module) {
         job.clusters = clusters;
         const DiscreteKernels& kernels = discrete_kernels_in_use();
         py::gil_scoped_release release;  // scratch memory and clusters need no Python
-        std::vector<std::uint32_t> sites(teams_of(batch) * static_cast<std::size_t>(sites_in(batch.lattice)));
-        std::vector<std::uint8_t> marks(sites.size());
+        std::vector<std::uint32_t> sites(teams_of(batch) *
+                                         static_cast<std::size_t>(sites_in(batch.lattice) + queue_margin));
         job.sites = sites.data();
-        job.marks = marks.data();
         kernels.wolff(job);
       },
       py::arg("batch"), py::arg("neighbours"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"),

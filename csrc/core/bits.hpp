@@ -162,6 +162,32 @@ inline void toss_coins(const Draws& draws, std::int64_t begin, std::int64_t end,
   }
 }
 
+// The words of 16 consecutive blocks.
+inline void draw_words(const Draws& draws, Purpose purpose, std::uint32_t number, std::uint32_t first,
+                       std::uint32_t* out) {
+  using lanes::Vector;
+  constexpr int count = 16 / lanes::width, together = count < 2 ? count : 2;
+  Vector ramp{};
+  for (int lane = 0; lane < lanes::width; ++lane) ramp[lane] = first + static_cast<std::uint64_t>(lane);
+  for (int v = 0; v < count; v += together) {
+    Vector c0[together], c1[together], c2[together], c3[together];
+    for (int u = 0; u < together; ++u) {
+      c0[u] = ramp + static_cast<std::uint64_t>((v + u) * lanes::width);
+      c1[u] = lanes::broadcast(draws.replica);
+      c2[u] = lanes::broadcast(draws.step);
+      c3[u] = lanes::broadcast(Draws::tag(purpose, number));
+    }
+    lanes::run_rounds(c0, c1, c2, c3, draws.key);
+    for (int u = 0; u < together; ++u) {
+      const Vector low = (c0[u] & 0xFFFFFFFFull) | c1[u] << 32, high = (c2[u] & 0xFFFFFFFFull) | c3[u] << 32;
+      for (int lane = 0; lane < lanes::width; ++lane) {
+        const std::uint64_t words[2] = {low[lane], high[lane]};
+        __builtin_memcpy(out + 4 * ((v + u) * lanes::width + lane), words, sizeof words);
+      }
+    }
+  }
+}
+
 }  // namespace bits
 }  // namespace PYQMC_ISA
 }  // namespace pyqmc

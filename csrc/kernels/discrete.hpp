@@ -35,18 +35,36 @@ void swendsen_wang_share(const ClusterJob& job, const Team& team, std::int64_t f
   }
 }
 
-template <class T>
-void wolff_share(const ClusterJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+template <class T, int dimension>
+void grow_clusters(const ClusterJob& job, const Team& team, std::int64_t first, std::int64_t last) {
   const Batch& batch = job.batch;
-  const std::int64_t slot = team.thread * sites_of(batch.lattice);
+  const Neighbourhood<dimension> around(job);
+  std::uint32_t* queue = job.sites + team.thread * (sites_of(batch.lattice) + queue_margin);
   for (std::int64_t index = first; index < last; ++index) {
     T* field = field_at<T>(batch, index);
     for (std::int64_t step = 0; step < batch.steps; ++step) {
       for (std::int64_t cluster = 0; cluster < job.clusters; ++cluster)
-        batch.tally[index] += wolff_cluster(job, field, draws_at(batch, index, step), index % batch.rungs,
-                                            static_cast<std::uint32_t>(cluster), job.sites + slot, job.marks + slot);
+        batch.tally[index] += wolff_cluster(job, around, field, draws_at(batch, index, step), index % batch.rungs,
+                                            static_cast<std::uint32_t>(cluster), queue);
       measure_when_due(batch, field, team, index, step + 1);
     }
+  }
+}
+
+template <class T>
+void wolff_share(const ClusterJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+  const Lattice& lattice = job.batch.lattice;
+  switch (lattice.kind == LatticeKind::hypercubic ? lattice.dimension : 0) {
+    case 1:
+      return grow_clusters<T, 1>(job, team, first, last);
+    case 2:
+      return grow_clusters<T, 2>(job, team, first, last);
+    case 3:
+      return grow_clusters<T, 3>(job, team, first, last);
+    case 4:
+      return grow_clusters<T, 4>(job, team, first, last);
+    default:
+      return grow_clusters<T, 0>(job, team, first, last);
   }
 }
 

@@ -46,6 +46,9 @@ struct Link {
   const std::uint64_t* has;  // bit map of the sites the bonds start from
 };
 
+// Sites that the queue of a growing cluster is read and written beyond those of the lattice.
+inline constexpr std::int64_t queue_margin = 16;
+
 struct ClusterJob {
   Batch batch;
   bool unequal;                // bonds may form between unequal spins (antiferromagnet)
@@ -60,8 +63,8 @@ struct ClusterJob {
   const std::int32_t* neighbours;  // Wolff: (sites, 2 directions): forward, backward, direction by direction; -1 absent
   std::int32_t directions;
   std::int64_t clusters;  // Wolff: clusters in one step
-  std::uint32_t* sites;   // scratch (teams, sites in whole words): labels, or the queue of a growing cluster
-  std::uint8_t* marks;    // Wolff: scratch (threads, sites), zeroed
+  std::uint32_t*
+      sites;  // scratch (teams, sites in whole words): labels; or with a margin the queue of a growing cluster
 };
 
 struct ExchangeJob {

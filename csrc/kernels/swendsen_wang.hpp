@@ -92,6 +92,8 @@ struct SwendsenWang {
     team.wait();
     for (std::int64_t k = begin; k < end;) k += end - k > lanes::width ? activate<2>(k) : activate<1>(k);
     if (job.batch.q == 0) bits::toss_coins(draws, begin, end, coins);
+    else
+      for (std::int64_t k = begin; k < end; ++k) draw_colours(k);
     for (std::int64_t k = begin; k < end; ++k) label(k);
     team.wait();
     if (team.size > 1) {
@@ -100,10 +102,6 @@ struct SwendsenWang {
     }
     if (job.ghost[rung] != 0) {
       bind_ghost();
-      team.wait();
-    }
-    if (job.batch.q > 0) {
-      colour_roots();
       team.wait();
     }
     std::int64_t roots = 0;
@@ -240,23 +238,27 @@ struct SwendsenWang {
     return root;
   }
 
-  // Draws a colour for each cluster, into its smallest site.
-  void colour_roots() const {
+  // Draws the colours that clusters named by the sites of word k would take. The field may hold them: since the spins
+  // were packed, nobody looks at it.
+  void draw_colours(std::int64_t k) const {
     const std::uint64_t q = static_cast<std::uint64_t>(job.batch.q);
-    Wanted wanted[64 + gathered] = {};
-    std::uint32_t site[64];
-    alignas(64) std::uint64_t draw[64 + gathered];
-    for (std::int64_t k = begin; k < end; ++k) {
-      std::size_t roots = 0;
-      for (std::uint64_t runs = starts[k]; runs != 0; runs &= runs - 1) {
-        const std::uint32_t run = static_cast<std::uint32_t>(64 * k + bits::lowest(runs));
-        wanted[roots] = {run >> 1, Draws::tag(Purpose::flip, 0), run & 1};
-        site[roots] = run;
-        roots += parent[run] == run;
-      }
-      gather_draws(draws, wanted, roots, draw);
-      for (std::size_t r = 0; r < roots; ++r) field[site[r]] = static_cast<T>(scaled(draw[r], q));
+    alignas(64) std::uint32_t upper[64];
+    bits::draw_words(draws, Purpose::flip, 0, static_cast<std::uint32_t>(16 * k), upper);
+    T colours[64];
+    bool close = false;
+    for (int x = 0; x < 64; ++x) {
+      const std::uint64_t product = upper[x] * q;
+      colours[x] = static_cast<T>(product >> 32);
+      close |= static_cast<std::uint32_t>(product) > static_cast<std::uint32_t>(0 - q);
     }
+    if (close) {
+      // The 31 digits that follow may carry into the colour.
+      std::uint32_t lower[64];
+      bits::draw_words(draws, Purpose::flip, 1, static_cast<std::uint32_t>(16 * k), lower);
+      for (int x = 0; x < 64; ++x)
+        colours[x] = static_cast<T>(scaled(static_cast<std::uint64_t>(upper[x]) << 31 | lower[x] >> 1, q));
+    }
+    write(k, [&colours](T* values) { __builtin_memcpy(values, colours, sizeof colours); });
   }
 
   std::int64_t expand_flips(std::int64_t k) const {

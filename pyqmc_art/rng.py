@@ -14,6 +14,7 @@ so that any thread, rank or backend computes the same number for the same purpos
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -24,7 +25,10 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError
 
 STREAM_VERSION: Final = 1
-"""Raised whenever a kernel changes its use of random numbers; files of another version refuse to resume."""
+"""Raised when all kernels change their use of random numbers; files of another version refuse to resume."""
+
+KERNEL_STREAM_VERSIONS: Final = {"swendsen-wang": 2, "wolff": 2}
+"""Kernel -> the version in which it alone last changed its use of random numbers: one more than the largest before."""
 
 PURPOSES: Final = {
     "site": 0,
@@ -45,6 +49,22 @@ _WEYL_0: Final = 0x9E3779B9
 _WEYL_1: Final = 0xBB67AE85
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _SHIFT: Final = np.uint64(32)
+
+
+def find_stream_version(*kernels: str) -> int:
+    """Return the version of a run's use of random numbers: the largest among the kernels it is composed of.
+
+    Parameters
+    ----------
+    kernels : names or compositions as ``--kernel`` and ``--inner`` take them
+
+    Examples
+    --------
+    >>> find_stream_version("heat-bath"), find_stream_version("2*metropolis+swendsen-wang")
+    (1, 2)
+    """
+    names = re.split(r"[+*\s]", "+".join(kernels))
+    return max(STREAM_VERSION, *(KERNEL_STREAM_VERSIONS.get(name, 0) for name in names))
 
 
 def philox(counter: NDArray[np.uint32], key: int) -> NDArray[np.uint32]:

@@ -6,6 +6,7 @@
 
 #include "bind/arrays.hpp"
 #include "core/isa.hpp"
+#include "core/links.hpp"
 #include "kernels/jobs.hpp"
 
 namespace pyqmc::bind {
@@ -67,6 +68,11 @@ Batch make_batch(const Lattice& lattice, py::array& field, std::int64_t rungs, s
   return batch;
 }
 
+// How many fields are worked on at once.
+std::size_t teams_of(const Batch& batch) {
+  return static_cast<std::size_t>(std::min<std::int64_t>(batch.threads, std::max<std::int64_t>(batch.batch, 1)));
+}
+
 const std::int32_t* view_neighbours(const py::array& neighbours, const Lattice& lattice) {
   const std::int32_t* table = view<std::int32_t>("neighbours", neighbours, {sites_in(lattice), -1});
   const std::int64_t sites = sites_in(lattice);
@@ -126,21 +132,25 @@ void bind_discrete(py::module_& module) {
     job.ghost_spin = ghost_spin;
     return job;
   };
-  const auto run_cluster = [](ClusterJob& job, void (*kernel)(const ClusterJob&)) {
-    py::gil_scoped_release release;  // scratch memory and sweeps need no Python
-    const std::size_t slots =
-        static_cast<std::size_t>(std::min<std::int64_t>(job.batch.threads, std::max<std::int64_t>(job.batch.batch, 1)));
-    std::vector<std::uint32_t> sites(slots * static_cast<std::size_t>(sites_in(job.batch.lattice)));
-    std::vector<std::uint8_t> marks(sites.size());
-    job.sites = sites.data();
-    job.marks = marks.data();
-    kernel(job);
-  };
   module.def(
       "swendsen_wang_steps",
       [=](const Batch& batch, bool unequal, py::array bond, py::array ghost, std::int32_t ghost_spin) {
         ClusterJob job = cluster_job(batch, unequal, bond, ghost, ghost_spin);
-        run_cluster(job, discrete_kernels_in_use().swendsen_wang);
+        const DiscreteKernels& kernels = discrete_kernels_in_use();
+        py::gil_scoped_release release;  // scratch memory and sweeps need no Python
+        const Links links(batch.lattice);
+        const std::vector<Link> list = links.list();
+        job.links = list.data();
+        job.link_count = static_cast<std::int32_t>(list.size());
+        job.planes = 1;
+        while (batch.q > 1 << job.planes) ++job.planes;
+        const std::int64_t words = (sites_in(batch.lattice) + 63) >> 6, maps = job.planes + job.link_count + 2;
+        job.map_length = words + 2 * margin;
+        std::vector<std::uint64_t> bits(teams_of(batch) * static_cast<std::size_t>(maps * job.map_length));
+        std::vector<std::uint32_t> sites(teams_of(batch) * static_cast<std::size_t>(64 * words));
+        job.maps = bits.data();
+        job.sites = sites.data();
+        kernels.swendsen_wang(job);
       },
       py::arg("batch"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"), py::arg("ghost_spin"),
       "Swendsen-Wang: all bonds, all clusters, once a step.");
@@ -154,7 +164,12 @@ void bind_discrete(py::module_& module) {
           throw BadArgument("neighbours must have shape (sites, 2 directions)");
         job.neighbours = view_neighbours(neighbours, batch.lattice);
         job.clusters = clusters;
-        run_cluster(job, discrete_kernels_in_use().wolff);
+        const DiscreteKernels& kernels = discrete_kernels_in_use();
+        py::gil_scoped_release release;  // scratch memory and clusters need no Python
+        std::vector<std::uint32_t> sites(teams_of(batch) *
+                                         static_cast<std::size_t>(sites_in(batch.lattice) + queue_margin));
+        job.sites = sites.data();
+        kernels.wolff(job);
       },
       py::arg("batch"), py::arg("neighbours"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"),
       py::arg("ghost_spin"), py::arg("clusters"), "Wolff: `clusters` single clusters a step.");

@@ -2,11 +2,12 @@
 // of which defines PYQMC_ISA. No library template is instantiated here, for the reason given in core/host_device.hpp.
 #pragma once
 
-#include "kernels/cluster.hpp"
 #include "kernels/exchange.hpp"
 #include "kernels/jobs.hpp"
 #include "kernels/local.hpp"
 #include "kernels/sums.hpp"
+#include "kernels/swendsen_wang.hpp"
+#include "kernels/wolff.hpp"
 
 namespace pyqmc {
 inline namespace PYQMC_ISA {
@@ -25,12 +26,26 @@ T* field_at(const Batch& batch, std::int64_t index) {
 template <class T>
 void swendsen_wang_share(const ClusterJob& job, const Team& team, std::int64_t first, std::int64_t last) {
   const Batch& batch = job.batch;
-  const std::int64_t slot = team.thread * sites_of(batch.lattice);
   for (std::int64_t index = first; index < last; ++index) {
     T* field = field_at<T>(batch, index);
     for (std::int64_t step = 0; step < batch.steps; ++step) {
-      swendsen_wang_step(job, field, draws_at(batch, index, step), index % batch.rungs, job.sites + slot,
-                         job.marks + slot, batch.tally[index]);
+      SwendsenWang<T>(job, team, field, draws_at(batch, index, step), index % batch.rungs).step(batch.tally[index]);
+      measure_when_due(batch, field, team, index, step + 1);
+    }
+  }
+}
+
+template <class T, int dimension>
+void grow_clusters(const ClusterJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+  const Batch& batch = job.batch;
+  const Neighbourhood<dimension> around(job);
+  std::uint32_t* queue = job.sites + team.thread * (sites_of(batch.lattice) + queue_margin);
+  for (std::int64_t index = first; index < last; ++index) {
+    T* field = field_at<T>(batch, index);
+    for (std::int64_t step = 0; step < batch.steps; ++step) {
+      for (std::int64_t cluster = 0; cluster < job.clusters; ++cluster)
+        batch.tally[index] += wolff_cluster(job, around, field, draws_at(batch, index, step), index % batch.rungs,
+                                            static_cast<std::uint32_t>(cluster), queue);
       measure_when_due(batch, field, team, index, step + 1);
     }
   }
@@ -38,16 +53,18 @@ void swendsen_wang_share(const ClusterJob& job, const Team& team, std::int64_t f
 
 template <class T>
 void wolff_share(const ClusterJob& job, const Team& team, std::int64_t first, std::int64_t last) {
-  const Batch& batch = job.batch;
-  const std::int64_t slot = team.thread * sites_of(batch.lattice);
-  for (std::int64_t index = first; index < last; ++index) {
-    T* field = field_at<T>(batch, index);
-    for (std::int64_t step = 0; step < batch.steps; ++step) {
-      for (std::int64_t cluster = 0; cluster < job.clusters; ++cluster)
-        batch.tally[index] += wolff_cluster(job, field, draws_at(batch, index, step), index % batch.rungs,
-                                            static_cast<std::uint32_t>(cluster), job.sites + slot, job.marks + slot);
-      measure_when_due(batch, field, team, index, step + 1);
-    }
+  const Lattice& lattice = job.batch.lattice;
+  switch (lattice.kind == LatticeKind::hypercubic ? lattice.dimension : 0) {
+    case 1:
+      return grow_clusters<T, 1>(job, team, first, last);
+    case 2:
+      return grow_clusters<T, 2>(job, team, first, last);
+    case 3:
+      return grow_clusters<T, 3>(job, team, first, last);
+    case 4:
+      return grow_clusters<T, 4>(job, team, first, last);
+    default:
+      return grow_clusters<T, 0>(job, team, first, last);
   }
 }
 
@@ -94,7 +111,7 @@ extern const DiscreteKernels discrete_kernels;
 const DiscreteKernels discrete_kernels = {
     PYQMC_ISA_NAME,
     over<LocalJob, local_share<std::int8_t>, local_share<std::int16_t>, true>,
-    over<ClusterJob, swendsen_wang_share<std::int8_t>, swendsen_wang_share<std::int16_t>, false>,
+    over<ClusterJob, swendsen_wang_share<std::int8_t>, swendsen_wang_share<std::int16_t>, true>,
     over<ClusterJob, wolff_share<std::int8_t>, wolff_share<std::int16_t>, false>,
     over<ExchangeJob, exchange_share<std::int8_t>, exchange_share<std::int16_t>, false>,
     over<Batch, measure_share<std::int8_t>, measure_share<std::int16_t>, true>,

@@ -37,17 +37,34 @@ struct LocalJob {
   std::int64_t table_size;
 };
 
+// Forward bonds of one direction that lead `shift` sites further along (or back, around a boundary): core/links.hpp.
+struct Link {
+  std::int32_t direction;
+  std::int64_t shift;
+  std::int64_t begin, end;  // no word of the map outside of [begin, end) has a bond
+  std::int32_t map;
+  const std::uint64_t* has;  // bit map of the sites the bonds start from
+};
+
+// Sites that the queue of a growing cluster is read and written beyond those of the lattice.
+inline constexpr std::int64_t queue_margin = 16;
+
 struct ClusterJob {
   Batch batch;
-  const std::int32_t* neighbours;  // Wolff: (sites, 2 directions): forward, backward, direction by direction; -1 absent
-  std::int32_t directions;
   bool unequal;                // bonds may form between unequal spins (antiferromagnet)
   const std::uint64_t* bond;   // (rungs): probability of a bond
   const std::uint64_t* ghost;  // (rungs): probability of a bond to the ghost spin, all 0 without a field
   std::int32_t ghost_spin;     // the orientation the field favours
-  std::int64_t clusters;       // Wolff: clusters in one step
-  std::uint32_t* sites;        // scratch (threads, sites): labels, or the queue of a growing cluster
-  std::uint8_t* marks;         // scratch (threads, sites), zeroed
+  const Link* links;           // Swendsen-Wang
+  std::int32_t link_count;
+  std::int32_t planes;      // bits of a colour, 1 for Ising spins
+  std::uint64_t* maps;      // scratch of bit maps: (teams, planes + links + 2, words and a margin on either side)
+  std::int64_t map_length;  // words of a bit map with its margins
+  const std::int32_t* neighbours;  // Wolff: (sites, 2 directions): forward, backward, direction by direction; -1 absent
+  std::int32_t directions;
+  std::int64_t clusters;  // Wolff: clusters in one step
+  std::uint32_t*
+      sites;  // scratch (teams, sites in whole words): labels; or with a margin the queue of a growing cluster
 };
 
 struct ExchangeJob {

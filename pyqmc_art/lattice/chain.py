@@ -18,7 +18,7 @@ from pyqmc_art.lattice.observables import find
 from pyqmc_art.lattice.run import Run
 from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Monitor, Observable, State
-from pyqmc_art.rng import Stream
+from pyqmc_art.rng import Stream, find_stream_version
 from pyqmc_art.store.checkpoint import read_checkpoint, state_path
 from pyqmc_art.store.configuration import check_same_configuration, check_stream_version
 from pyqmc_art.store.ensemble import Ensemble, open_ensemble
@@ -167,7 +167,8 @@ def resume(
             f"{path} already stands at step {done}, beyond a total of {configuration['steps']}; ask for a larger total"
         )
     kernel = _using(kernel, threads)
-    origin = {**collect(), "backend": kernel.backend}
+    version = find_stream_version(configuration["kernel"], configuration.get("inner", ""))
+    origin = {**collect(), "stream_version": version, "backend": kernel.backend}
     writer, checkpoint = EnsembleWriter.resume(path, configuration=configuration, provenance=origin)
     arrays = dict(checkpoint.arrays)
     state = State(arrays.pop("field"), checkpoint.step, arrays)

@@ -14,7 +14,7 @@ from pyqmc_art.errors import InputError, Interrupted
 from pyqmc_art.interrupts import StopRequest
 from pyqmc_art.lattice.blocks import BLOCK_SECONDS, Block, Pace, chain
 from pyqmc_art.protocols import Monitor, Observable, State
-from pyqmc_art.rng import Stream
+from pyqmc_art.rng import Stream, find_stream_version
 from pyqmc_art.store.checkpoint import Checkpoint
 from pyqmc_art.store.ensemble import Ensemble, open_ensemble
 from pyqmc_art.store.provenance import collect
@@ -45,7 +45,9 @@ class Run:
 
     def provenance(self) -> dict[str, Any]:
         """What the file says about its origin beside the configuration."""
-        return {**collect(), "backend": self.kernel.backend, "seed": self.configuration["seed"]}
+        c = self.configuration
+        version = find_stream_version(c["kernel"], c.get("inner", ""))
+        return {**collect(), "stream_version": version, "backend": self.kernel.backend, "seed": c["seed"]}
 
     def blocks(self, monitor: Monitor, pace: Pace | None = None) -> Iterator[Block]:
         """Iterate the chain, count, and tell the monitor."""

@@ -27,6 +27,9 @@ _W0 = np.uint64(0x9E3779B9)
 _W1 = np.uint64(0xBB67AE85)
 _SITE, _BOND, _FLIP, _SEED, _EXCHANGE = 0, 1, 2, 3, 4
 _GHOST = 7
+_TIE = 2
+_CERTAIN = np.uint64(1 << 63)
+_DIGITS = np.uint64((1 << 31) - 1)
 
 Words = Any  # uint64, in the interpreter a NumPy scalar
 Array = Any
@@ -191,6 +194,42 @@ def local_steps(
             measure_when_due(field, neighbours, q, index, t + 1, every, sums)
 
 
+def happens(key: Words, number: int, site: int, probability: Words, replica: int, step: int) -> bool:
+    """Whether a site's number below 2^63 is below ``probability``.
+
+    Its digits are spread over bit planes, the highest first: digit 2 k + b is bit site % 64 of half b of block
+    site // 64, drawn under ``number`` and k.
+    """
+    if probability >= _CERTAIN:
+        return True
+    digits = probability << _ONE
+    bit = np.uint64(site & 31)
+    for k in range(32):
+        if digits == _ZERO:
+            return False
+        w0, w1, w2, w3 = block(key, _BOND, site >> 6, number << 5 | k, replica, step)
+        for word in (w0, w2) if site & 32 == 0 else (w1, w3):
+            digit = word >> bit & _ONE
+            wanted = digits >> np.uint64(63)
+            if digit != wanted:
+                return bool(digit < wanted)
+            digits = digits << _ONE
+    return False
+
+
+def turns(key: Words, site: int, replica: int, step: int) -> bool:
+    """Whether the cluster named by a site turns: bit site % 128 of block site // 128."""
+    words = block(key, _FLIP, site >> 7, 0, replica, step)
+    return bool(words[site >> 5 & 3] >> np.uint64(site & 31) & _ONE)
+
+
+def colour_of(key: Words, site: int, q: int, replica: int, step: int) -> int:
+    """The colour of the cluster named by a site: from 32 upper and 31 lower digits in word site % 4 of two blocks."""
+    upper = block(key, _FLIP, site >> 2, 0, replica, step)[site & 3]
+    lower = block(key, _FLIP, site >> 2, 1, replica, step)[site & 3]
+    return scaled(upper << np.uint64(31) | lower >> _ONE, q)
+
+
 def root_of(parent: Array, i: int) -> int:
     """Smallest site of the cluster of i."""
     while parent[i] != i:
@@ -233,23 +272,35 @@ def swendsen_wang_steps(
                     j = neighbours[i, 2 * direction]
                     if j < 0 or (spins[i] == spins[j]) == unequal:
                         continue
-                    if draw(key, _BOND, i, direction >> 1, direction & 1, replica, step) < bond[rung]:
+                    if happens(key, direction, i, bond[rung], replica, step):
                         a, b = root_of(parent, i), root_of(parent, j)
                         parent[max(a, b)] = min(a, b)
             for i in range(sites):
-                bound = ghost[rung] > _ZERO and spins[i] == ghost_spin
-                if bound and draw(key, _BOND, i >> 1, _GHOST, i & 1, replica, step) < ghost[rung]:
+                if spins[i] == ghost_spin and happens(key, _GHOST, i, ghost[rung], replica, step):
                     held[root_of(parent, i)] = 1
             for i in range(sites):
                 root = root_of(parent, i)
                 if root == i:
                     tally[index] += 1
-                value = draw(key, _FLIP, root >> 1, 0, root & 1, replica, step)
                 if q > 0:
-                    spins[i] = scaled(value, q)
-                elif held[root] == 0 and value >> np.uint64(62) == _ONE:
+                    spins[i] = colour_of(key, i, q, replica, step) if root == i else spins[root]
+                elif held[root] == 0 and turns(key, root, replica, step):
                     spins[i] = -spins[i]
             measure_when_due(field, neighbours, q, index, t + 1, every, sums)
+
+
+def is_active(key: Words, number: int, site: int, slot: int, probability: Words, replica: int, step: int) -> bool:
+    """Whether the bond in a slot of a member is active: its number below 2^63 is below ``probability``.
+
+    The upper 32 digits are a word of the member's block, the other 31 are only drawn where those decide nothing.
+    """
+    part, w = slot >> 2, slot & 3
+    upper = block(key, _BOND, site, number << 3 | part, replica, step)[w]
+    bound = probability >> np.uint64(31)
+    if upper != bound:
+        return bool(upper < bound)
+    lower = block(key, _BOND, site, number << 3 | _TIE | part, replica, step)[w] >> _ONE
+    return bool(lower < probability & _DIGITS)
 
 
 def wolff_steps(
@@ -289,16 +340,13 @@ def wolff_steps(
                     i = queue[done]
                     done += 1
                     if ghost[rung] > _ZERO and spins[i] == ghost_spin:
-                        value = draw(key, _BOND, i >> 1, number << 3 | _GHOST, i & 1, replica, step)
+                        value = draw(key, _BOND, i, number << 3 | _GHOST, 0, replica, step)
                         held = held or value < ghost[rung]
                     for slot in range(neighbours.shape[1]):
                         j = neighbours[i, slot]
                         if j < 0 or member[j] == 1 or (spins[i] == spins[j]) == unequal:
                             continue
-                        direction = slot >> 1
-                        origin = i if slot & 1 == 0 else j
-                        value = draw(key, _BOND, origin, number << 3 | direction >> 1, direction & 1, replica, step)
-                        if value < bond[rung]:
+                        if is_active(key, number, i, slot, bond[rung], replica, step):
                             member[j] = 1
                             queue[size] = j
                             size += 1

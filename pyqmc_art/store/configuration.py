@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyqmc_art.errors import InputError
-from pyqmc_art.rng import STREAM_VERSION
+from pyqmc_art.rng import find_stream_version
 
 MAY_DIFFER: Final = ("steps", "out", "threads", "force", "resume")
 """Entries of a configuration that do not change which numbers a run gives."""
@@ -53,9 +53,12 @@ def describe_run(configuration: Mapping[str, Any], provenance: Mapping[str, Any]
 def check_stream_version(path: Path, attributes: Mapping[str, Any]) -> None:
     """Refuse to go on with a run whose random numbers were used in another way (InputError says why)."""
     version = attributes.get("stream_version")
-    if version != STREAM_VERSION:
+    kernels = [str(attributes[name]) for name in ("kernel", "inner") if name in attributes]
+    current = find_stream_version(*kernels)
+    if version != current:
         raise InputError(
-            f"{path} was made with stream version {version}, but this program has {STREAM_VERSION}: it uses its "
+            f"{path} was made with stream version {version} of {' and '.join(kernels) or 'its kernel'}, but this "
+            f"program has {current}: it uses its "
             "random numbers in another way and would not give the numbers of one long run; go on with the version that "
             f"made it ({attributes.get('version', 'unknown')}), or start a new run"
         )

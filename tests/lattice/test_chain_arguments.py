@@ -9,7 +9,7 @@ import pytest
 import pyqmc_art as qa
 from pyqmc_art.errors import InputError, StoreError
 from pyqmc_art.lattice.chain import check_asked_for
-from pyqmc_art.rng import STREAM_VERSION
+from pyqmc_art.rng import KERNEL_STREAM_VERSIONS, STREAM_VERSION
 from pyqmc_art.store.checkpoint import read_checkpoint, state_path
 from pyqmc_art.store.ensemble import EnsembleWriter, open_ensemble
 
@@ -127,11 +127,23 @@ def test_files_that_cannot_be_resumed(tmp_path, stored, contents):
 
 
 def test_another_use_of_random_numbers_is_refused(stored, monkeypatch, contents):
-    monkeypatch.setattr("pyqmc_art.store.configuration.STREAM_VERSION", STREAM_VERSION + 1)
+    monkeypatch.setattr("pyqmc_art.rng.STREAM_VERSION", STREAM_VERSION + 1)
     before = contents(stored.parent)
     with pytest.raises(InputError, match=f"stream version {STREAM_VERSION}"):
         qa.resume(stored, steps=20)
     assert contents(stored.parent) == before
+
+
+@pytest.mark.parametrize("name", ["swendsen-wang", "heat-bath+2*swendsen-wang", "tempering"])
+def test_a_kernel_that_uses_its_random_numbers_in_another_way_refuses_only_its_own_files(tmp_path, monkeypatch, name):
+    action = qa.Ising(qa.Lattice((4, 4)), 0.4)
+    options = {"ladder": (0.3, 0.4), "inner": "swendsen-wang"} if name == "tempering" else {}
+    for kernel, file in (qa.build(name, action, options), "own.h5"), (qa.build("heat-bath", action), "other.h5"):
+        qa.sample(action, kernel, steps=4, seed=1, out=tmp_path / file).close()
+    monkeypatch.setitem(KERNEL_STREAM_VERSIONS, "swendsen-wang", 9)
+    with pytest.raises(InputError, match=r"stream version \d of .*but this program has 9"):
+        qa.resume(tmp_path / "own.h5", steps=6)
+    qa.resume(tmp_path / "other.h5", steps=6).close()
 
 
 def test_flags_that_mean_the_same_are_no_other_configuration(stored):

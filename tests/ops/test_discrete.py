@@ -18,7 +18,7 @@ from pyqmc_art.lattice.actions import Ising, Potts
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.kernels import compiled
 from pyqmc_art.lattice.observables import find
-from pyqmc_art.ops import discrete
+from pyqmc_art.ops import discrete, plain
 from pyqmc_art.rng import Stream
 from pyqmc_art.testing.cases import EXACT, Case, on_all_kernels
 
@@ -110,6 +110,46 @@ def test_every_instruction_set_and_thread_count_writes_the_same_bytes(
             assert trace(ladder_of(case, "cpp", 1, rungs), replicas) == reference, isa
         for threads in (2, 3, 5):
             assert trace(ladder_of(case, "cpp", threads, rungs), replicas) == reference, threads
+
+
+def chain_after_one_step(backend: str, name: str, key: int, step: int, bond: int) -> bytes:
+    """An ordered chain of five spins after one step at a bond probability of ``bond`` / 2^63."""
+    field = np.ones((1, 5), np.int8)
+    batch = discrete.Batch(
+        Lattice((5,)), field, rungs=1, q=0, key=key, first_replica=0, first_step=step, steps=1, every=1,
+        sums=np.zeros((0, 1, 2), np.int64), tally=np.zeros(1, np.int64), threads=1,
+    )  # fmt: skip
+    bonds = (False, np.array([bond], np.uint64), np.zeros(1, np.uint64), 1)
+    operations = discrete.operations(backend)
+    if name == "wolff":
+        operations.wolff_steps(batch, *bonds, 1)
+    else:
+        operations.swendsen_wang_steps(batch, *bonds)
+    return field.tobytes()
+
+
+def digits_of_a_bond(name: str, key: int, step: int) -> int:
+    """The number below 2^63 of a bond: of the seed's forward bond for Wolff, of site 0 else."""
+    word = np.uint64(key)
+    if name == "wolff":
+        seed = int(plain.scaled(plain.draw(word, 3, 0, 0, 0, 0, step), 5))
+        upper, lower = (int(plain.block(word, 1, seed, part, 0, step)[0]) for part in (0, 2))
+        return upper << 31 | lower >> 1
+    planes = [int(w) & 1 for k in range(32) for w in plain.block(word, 1, 0, k, 0, step)[::2]]
+    return int("".join(map(str, planes[:63])), 2)
+
+
+@pytest.mark.parametrize("backend", ["python", *FAST])
+@pytest.mark.parametrize("name", ["swendsen-wang", "wolff"])
+def test_a_bond_is_decided_by_the_last_of_its_digits(name: str, backend: str) -> None:
+    """Active below its probability and not at it, where 62 digits agree."""
+    differing = 0
+    for step in range(8):
+        number = digits_of_a_bond(name, 77, step)
+        fields = [chain_after_one_step(backend, name, 77, step, number + more) for more in (0, 1)]
+        differing += fields[0] != fields[1]
+        assert fields == [chain_after_one_step("python", name, 77, step, number + more) for more in (0, 1)]
+    assert differing > 0
 
 
 @pytest.mark.skipif("cpp" not in FAST, reason="the compiled module is not installed")

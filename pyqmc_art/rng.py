@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
 
-STREAM_VERSION: Final = 1
+STREAM_VERSION: Final = 2
 """Raised whenever a kernel changes its use of random numbers; files of another version refuse to resume."""
 
 PURPOSES: Final = {

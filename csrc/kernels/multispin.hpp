@@ -1,0 +1,227 @@
+// Checkerboard sweeps with one bit for each spin. A spin flips when a uniform number u is below its probability T; both
+// are compared digit by digit, 64 spins in a word:
+//
+//   1. Seven digits of u for every word. After them one spin in 128 is still equal to its T.
+//   2. The words of a lane in one block, up to four, are laid on top of each other: their open spins mostly stand in
+//      different bits, and so share the random words of all further digits, eight at a time.
+//   3. Where two open spins stand in the same bit, the later one takes its further digits from a Philox block of its
+//   own.
+//
+// u has 63 digits, like T, so the probability is exact. The digits of a lane come from a generator that is seeded by
+// Philox for each (lane, colour, step, replica): the result depends on nothing else.
+#pragma once
+
+#include <cstdint>
+
+#include "core/words.hpp"
+#include "kernels/jobs.hpp"
+#include "kernels/packed.hpp"
+#include "models/digits.hpp"
+
+namespace pyqmc {
+inline namespace PYQMC_ISA {
+
+inline constexpr int first_digits = 7, more_digits = 8;
+static_assert((digits - first_digits) % more_digits == 0);
+
+// Which of the spins have u < T and which u == T, in `count` digits from `first` on.
+struct Compared {
+  lanes::Vector below, equal;
+};
+
+template <class Rule, int count>
+inline Compared compare_digits(const Situation& situation, const Thresholds& thresholds, int first,
+                               lanes::Xoroshiro& generator) {
+  Compared c{lanes::Vector{}, ~lanes::Vector{}};
+#pragma GCC unroll 8
+  for (int k = count - 1; k >= 0; --k) {
+    const lanes::Vector r = generator.next(), t = Rule::digit(situation, thresholds, first + k);
+    c.below = lanes::less(r, t, c.below);
+    c.equal = lanes::same(c.equal, r, t);
+  }
+  return c;
+}
+
+// One half sweep of one field, as far as it concerns every block of it.
+struct Pass {
+  const Packed& packed;
+  const Thresholds& thresholds;
+  Draws draws;
+  int colour;
+};
+
+// Some lanes of a block, in up to four groups.
+template <int axes, class Rule>
+struct Lanes {
+  std::int64_t z, first;  // plane, and first word of the first group
+  int groups;
+  lanes::Vector own[groups_of_block], flips[groups_of_block], open[groups_of_block];
+  Situation situation[groups_of_block];
+
+  // Steps 1 to 3 of the head of this file.
+  void draw_flips(const Pass& pass, lanes::Xoroshiro& generator) {
+    std::int64_t phase = phase_of(pass.packed.shape, pass.colour, z, first);
+    for (int g = 0; g < groups; ++g) {
+      const Around<axes> around(pass.packed, pass.colour, z, first + g * lanes_of_block, phase);
+      phase += lanes_of_block;
+      while (phase >= 2 * pass.packed.shape.words) phase -= 2 * pass.packed.shape.words;
+      own[g] = lanes::load(pass.packed.plane(pass.colour, z) + first + g * lanes_of_block);
+      const lanes::Vector turned = pass.thresholds.turned ? own[g] : ~own[g];
+      situation[g] = {count_agreeing(turned, around), own[g]};
+      const lanes::Vector certain = Rule::certain(situation[g], pass.thresholds);
+      const Compared c = compare_digits<Rule, first_digits>(situation[g], pass.thresholds, 0, generator);
+      flips[g] = (certain | c.below) & around.sites;
+      open[g] = c.equal & ~certain & around.sites;
+    }
+    lanes::Vector taken{}, twice{};
+    Situation shared{};
+    for (int g = 0; g < groups; ++g) {
+      twice |= taken & open[g];
+      for (int b = 0; b < 3; ++b)
+        shared.count.bit[b] = lanes::choose(taken, shared.count.bit[b], situation[g].count.bit[b]);
+      shared.up = lanes::choose(taken, shared.up, situation[g].up);
+      taken |= open[g];
+    }
+    if (__builtin_expect(lanes::any(twice), 0)) settle_alone(pass);
+    lanes::Vector below{};
+    for (int k = first_digits; k < digits; k += more_digits) {
+      const Compared c = compare_digits<Rule, more_digits>(shared, pass.thresholds, k, generator);
+      below |= taken & c.below;
+      taken &= c.equal;
+      if (__builtin_expect(!lanes::any(taken), 1)) break;
+    }
+    for (int g = 0; g < groups; ++g) flips[g] |= open[g] & below;
+  }
+
+  // Step 3: settles every open spin that finds its bit taken by an earlier group, and closes it.
+  __attribute__((noinline)) void settle_alone(const Pass& pass) {
+    const Thresholds& thresholds = pass.thresholds;
+    for (int lane = 0; lane < lanes::width; ++lane) {
+      std::uint64_t taken = open[0][lane];
+      for (int g = 1; g < groups; ++g) {
+        const std::int64_t word =
+            z * pass.packed.shape.rows * pass.packed.shape.words + first + g * lanes_of_block + lane;
+        const Count& count = situation[g].count;
+        std::uint64_t late = taken & open[g][lane], flipped = 0;
+        taken |= open[g][lane];
+        open[g][lane] &= ~late;
+        for (; late != 0; late &= late - 1) {
+          const unsigned bit = static_cast<unsigned>(__builtin_ctzll(late));
+          const auto has = [bit, lane](lanes::Vector v) { return static_cast<unsigned>(v[lane] >> bit & 1); };
+          const std::uint64_t value =
+              thresholds.value[has(own[g])][has(count.bit[0]) + 2 * has(count.bit[1]) + 4 * has(count.bit[2])];
+          const std::uint32_t number = bit << 2 | 2 | static_cast<unsigned>(pass.colour);
+          const std::uint64_t draw = pass.draws.block(Purpose::site, static_cast<std::uint32_t>(word), number).draw(0);
+          const std::uint64_t rest = (1ull << (digits - first_digits)) - 1;
+          flipped |= static_cast<std::uint64_t>(draw >> first_digits < (value & rest)) << bit;
+        }
+        flips[g][lane] |= flipped;
+      }
+    }
+  }
+
+  lanes::Vector apply(const Pass& pass) const {
+    const PackedShape& shape = pass.packed.shape;
+    std::uint64_t* plane = pass.packed.plane(pass.colour, z);
+    lanes::Vector accepted{};
+    for (int g = 0; g < groups; ++g) {
+      const std::int64_t w = first + g * lanes_of_block, left_over = shape.rows * shape.words - w;
+      const lanes::Vector turned = own[g] ^ flips[g];
+      accepted += lanes::count_ones(flips[g]);
+      // What lies behind the last word belongs to whoever updates the first row.
+      if (left_over >= lanes::width) lanes::store(plane + w, turned);
+      else
+        for (int lane = 0; lane < left_over; ++lane) plane[w + lane] = turned[lane];
+    }
+    return accepted;
+  }
+};
+
+template <int axes, class Rule>
+std::int64_t update_blocks(const Pass& pass, std::int64_t begin, std::int64_t end) {
+  const PackedShape& shape = pass.packed.shape;
+  const std::int64_t words = shape.rows * shape.words;
+  const std::int64_t groups = (words + lanes_of_block - 1) / lanes_of_block;
+  const std::int64_t blocks = (groups + groups_of_block - 1) / groups_of_block;
+  constexpr int ahead = 4;  // blocks whose seeds are drawn at a time
+  alignas(64) std::uint64_t low[ahead * lanes_of_block], high[ahead * lanes_of_block];
+  lanes::Vector accepted{};
+  for (std::int64_t unit = begin; unit < end; ++unit) {
+    const int turn = static_cast<int>((unit - begin) % ahead) * lanes_of_block;
+    if (turn == 0)
+      fill_seeds(pass.draws, Purpose::site, static_cast<std::uint32_t>(pass.colour),
+                 static_cast<std::uint32_t>(unit * lanes_of_block),
+                 end - unit < 2 ? lanes_of_block : ahead * lanes_of_block, low, high);
+    const std::int64_t z = unit / blocks, group = unit % blocks * groups_of_block;
+    for (int lane = 0; lane < lanes_of_block; lane += lanes::width) {
+      Lanes<axes, Rule> some;
+      some.z = z;
+      some.first = group * lanes_of_block + lane;
+      some.groups = static_cast<int>(groups - group < groups_of_block ? groups - group : groups_of_block);
+      lanes::Xoroshiro generator{lanes::load(low + turn + lane), lanes::load(high + turn + lane)};
+      some.draw_flips(pass, generator);
+      accepted += some.apply(pass);
+    }
+    const std::int64_t from = group * lanes_of_block, to = from + words_of_block;
+    if (from < shape.words || to > words - shape.words)
+      pass.packed.close(pass.packed.plane(pass.colour, z), from, to < words ? to : words);
+  }
+  return lanes::add_up(accepted);
+}
+
+template <int axes>
+std::int64_t half_sweep(const Pass& pass, const Team& team) {
+  const PackedShape& shape = pass.packed.shape;
+  const std::int64_t blocks = (shape.rows * shape.words + words_of_block - 1) / words_of_block * shape.planes;
+  const std::int64_t begin = team.begin(blocks), end = team.end(blocks);
+  if (pass.thresholds.steep) return update_blocks<axes, Steep<axes>>(pass, begin, end);
+  if (pass.thresholds.in_field) return update_blocks<axes, InField<axes>>(pass, begin, end);
+  return update_blocks<axes, Even<axes>>(pass, begin, end);
+}
+
+// Packs a field, does all steps, and unpacks it.
+template <int axes>
+void multispin_field(const MultispinJob& job, const Packed& packed, const Thresholds& thresholds, const Team& team,
+                     std::int64_t index) {
+  const Batch& batch = job.batch;
+  const std::int64_t rows = packed.shape.planes * packed.shape.rows;
+  std::int8_t* field = static_cast<std::int8_t*>(batch.field) + index * sites_of(batch.lattice);
+  pack(packed, field, team.begin(rows), team.end(rows));
+  team.wait();
+  if (team.rank == 0) packed.close_all();
+  team.wait();
+  std::int64_t accepted = 0;
+  for (std::int64_t step = 0; step < batch.steps; ++step) {
+    const Draws draws{batch.key, batch.first_replica + static_cast<std::uint32_t>(index),
+                      batch.first_step + static_cast<std::uint32_t>(step)};
+    for (int colour = 0; colour < 2; ++colour) {
+      accepted += half_sweep<axes>(Pass{packed, thresholds, draws, colour}, team);
+      team.wait();
+    }
+    if (batch.sums == nullptr || (step + 1) % batch.every != 0) continue;
+    add_packed_sums<axes>(packed, team, batch.sums + (((step + 1) / batch.every - 1) * batch.batch + index) * 2);
+    team.wait();
+  }
+  unpack(packed, field, team.begin(rows), team.end(rows));
+  team.wait();
+  __atomic_fetch_add(&batch.tally[index], accepted, __ATOMIC_RELAXED);
+}
+
+inline void multispin_share(const MultispinJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+  const int axes = job.batch.lattice.dimension;
+  // Members of a team share one field; a member on its own has its own memory.
+  Packed packed(job.shape, job.memory + (team.size > 1 ? 0 : team.thread) * job.shape.total, team.rank == 0);
+  team.wait();
+  Thresholds thresholds;
+  std::int64_t prepared = -1;
+  for (std::int64_t index = first; index < last; ++index) {
+    const std::int64_t rung = index % job.batch.rungs;
+    if (rung != prepared) thresholds.set(job.table + rung * 2 * (4 * axes + 1), 2 * axes);
+    prepared = rung;
+    if (axes == 2) multispin_field<2>(job, packed, thresholds, team, index);
+    else multispin_field<3>(job, packed, thresholds, team, index);
+  }
+}
+
+}  // namespace PYQMC_ISA
+}  // namespace pyqmc

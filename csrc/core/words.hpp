@@ -117,5 +117,30 @@ inline void fill_seeds(const Draws& draws, Purpose purpose, std::uint32_t number
   }
 }
 
+// The same for generators `first` to first + count - 1 of `width` replicas, `apart` from each other: generator j of the
+// replica in lane l at j * width + l.
+inline void fill_seeds_of_fields(const Draws& draws, Purpose purpose, std::uint32_t number, std::uint32_t first,
+                                 int count, std::uint32_t apart, std::uint64_t* low, std::uint64_t* high) {
+  using lanes::Vector;
+  constexpr int unroll = 2;
+  Vector replica;
+  for (int lane = 0; lane < lanes::width; ++lane)
+    replica[lane] = draws.replica + static_cast<std::uint32_t>(lane) * apart;
+  for (int j = 0; j < count; j += unroll) {
+    Vector c0[unroll], c1[unroll], c2[unroll], c3[unroll];
+    for (int v = 0; v < unroll; ++v) {
+      c0[v] = lanes::broadcast(first + static_cast<std::uint32_t>(j + v));
+      c1[v] = replica;
+      c2[v] = lanes::broadcast(draws.step);
+      c3[v] = lanes::broadcast(Draws::tag(purpose, number));
+    }
+    lanes::run_rounds(c0, c1, c2, c3, draws.key);
+    for (int v = 0; v < unroll; ++v) {
+      lanes::store(low + (j + v) * lanes::width, (c0[v] & 0xFFFFFFFFull) | c1[v] << 32);
+      lanes::store(high + (j + v) * lanes::width, (c2[v] & 0xFFFFFFFFull) | c3[v] << 32);
+    }
+  }
+}
+
 }  // namespace PYQMC_ISA
 }  // namespace pyqmc

@@ -91,7 +91,9 @@ void over(const Job& job) {
 
 void multispin(const MultispinJob& job) {
   const Work work = [](const void* context, const Team& team, std::int64_t first, std::int64_t last) {
-    multispin_share(*static_cast<const MultispinJob*>(context), team, first, last);
+    const MultispinJob& each = *static_cast<const MultispinJob*>(context);
+    if (each.batch.lattice.dimension == 2) multispin_share<2>(each, team, first, last);
+    else multispin_share<3>(each, team, first, last);
   };
   over_replicas(job.batch.batch, job.batch.threads, true, work, &job);
 }

@@ -46,7 +46,8 @@ struct PackedShape {
   std::int64_t planes;  // 1 in two dimensions
   std::int64_t front;   // words before the first row of a plane
   std::int64_t stride;  // from plane to plane
-  std::int64_t total;   // both colours and the tables
+  bool many;            // whether several small fields are worth being updated side by side
+  std::int64_t memory;  // of one thread: both colours, of several fields if so, and the tables
 };
 
 inline namespace PYQMC_ISA {
@@ -73,7 +74,11 @@ inline PackedShape packed_shape(const Lattice& lattice) {
   p.front = in_eights(p.words);
   // Registers may read, not write, a little beyond the copy of the first row.
   p.stride = p.front + in_eights(p.rows * p.words) + in_eights(p.words + 8);
-  p.total = in_eights(2 * p.planes * p.stride + 3 * (2 * p.words + 8));
+  // Where a plane does not fill a block, and side by side the fields still fit into the second cache.
+  constexpr std::int64_t widest = 8, second_cache = 1 << 16;
+  const std::int64_t spins = 2 * p.planes * p.stride;
+  p.many = p.rows * p.words < 32 && widest * spins <= second_cache;
+  p.memory = in_eights((p.many ? widest : 1) * spins + 3 * (2 * p.words + 8));
   return p;
 }
 
@@ -84,7 +89,7 @@ struct MultispinJob {
   Batch batch;
   const std::uint64_t* table;  // as for Rule::ising
   PackedShape shape;
-  std::uint64_t* memory;  // (threads that work alone, shape.total), zeroed, aligned to a cache line
+  std::uint64_t* memory;  // (threads that work alone, shape.memory), zeroed, aligned to a cache line
 };
 
 struct ClusterJob {

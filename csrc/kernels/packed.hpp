@@ -3,6 +3,9 @@
 // one perhaps in part. Where rows are short, a word holds several: of `folds` equal strips of a plane it has row y of
 // the first strip in its lowest bits, then row y of the second, and so on. A plane is `rows` such rows, with a copy of
 // what lies beyond its first row before them, and of what lies beyond its last row behind them.
+//
+// A register holds consecutive words of one field or, where fields are small and many, the same word of `step` fields,
+// whose words then lie side by side.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +22,7 @@ inline constexpr int lanes_of_block = 8, groups_of_block = 4, words_of_block = l
 
 struct Packed {
   PackedShape shape;
+  std::int64_t step;
   std::uint64_t* colour[2];
   // For a register that starts at word i of a pair of rows: all ones in odd rows; the bit whose neighbour lies around
   // the corner; the bits that are sites.
@@ -27,10 +31,11 @@ struct Packed {
   const std::uint64_t* sites;
 
   // The first to use the memory also fills the tables.
-  Packed(const PackedShape& given, std::uint64_t* memory, bool is_first) : shape(given) {
+  Packed(const PackedShape& given, std::int64_t fields, std::uint64_t* memory, bool is_first)
+      : shape(given), step(fields) {
     colour[0] = memory;
-    colour[1] = memory + shape.planes * shape.stride;
-    std::uint64_t* table = colour[1] + shape.planes * shape.stride;
+    colour[1] = memory + shape.planes * shape.stride * step;
+    std::uint64_t* table = colour[1] + shape.planes * shape.stride * step;
     const std::int64_t length = 2 * shape.words + lanes_of_block;
     odd = table;
     corner = table + length;
@@ -52,7 +57,7 @@ struct Packed {
     }
   }
 
-  std::uint64_t* plane(int c, std::int64_t z) const { return colour[c] + z * shape.stride + shape.front; }
+  std::uint64_t* plane(int c, std::int64_t z) const { return colour[c] + (z * shape.stride + shape.front) * step; }
 
   // Copies what lies on the rim of a plane among its words [begin, end) to where the opposite rim looks for it: beyond
   // the last row of a strip comes the first of the next strip.
@@ -60,10 +65,11 @@ struct Packed {
     const std::int64_t all = shape.rows * shape.words, last = all - shape.words;
     const int fold = static_cast<int>(shape.half % 64), rest = static_cast<int>((shape.folds - 1) * shape.half);
     const bool folded = shape.folds > 1;
-    for (std::int64_t w = begin; w < end && w < shape.words; ++w)
-      plane[all + w] = folded ? plane[w] >> fold | plane[w] << rest : plane[w];
-    for (std::int64_t w = begin > last ? begin : last; w < end; ++w)
-      plane[w - all] = folded ? plane[w] << fold | plane[w] >> rest : plane[w];
+    std::uint64_t *before = plane - all * step, *behind = plane + all * step;
+    for (std::int64_t w = begin * step; w < end * step && w < shape.words * step; ++w)
+      behind[w] = folded ? plane[w] >> fold | plane[w] << rest : plane[w];
+    for (std::int64_t w = (begin > last ? begin : last) * step; w < end * step; ++w)
+      before[w] = folded ? plane[w] << fold | plane[w] >> rest : plane[w];
   }
 
   void close_all() const {
@@ -127,9 +133,9 @@ inline void write_spins(std::uint64_t up, std::int8_t* spins, std::int64_t n) {
 
 // Calls visit(even, odd, shift, spins, n) for every stretch of up to 64 j of the stored rows [begin, end) of all
 // planes: the words of the sites with even and odd x, from which bit on they hold them, and where their n spins stand
-// in the field.
+// in the field. `lane` tells the fields of a register apart.
 template <class Visit>
-void over_stretches(const Packed& packed, std::int8_t* field, std::int64_t begin, std::int64_t end,
+void over_stretches(const Packed& packed, std::int64_t lane, std::int8_t* field, std::int64_t begin, std::int64_t end,
                     const Visit& visit) {
   const PackedShape& shape = packed.shape;
   for (std::int64_t line = begin; line < end; ++line) {
@@ -138,18 +144,19 @@ void over_stretches(const Packed& packed, std::int8_t* field, std::int64_t begin
       const std::int64_t y = fold * shape.rows + stored;
       std::int8_t* row = field + (z * shape.rows * shape.folds + y) * 2 * shape.half;
       const int colour = static_cast<int>((y + z) & 1);
-      std::uint64_t* even = packed.plane(colour, z) + stored * shape.words;
-      std::uint64_t* odd = packed.plane(1 - colour, z) + stored * shape.words;
+      std::uint64_t* even = packed.plane(colour, z) + stored * shape.words * packed.step + lane;
+      std::uint64_t* odd = packed.plane(1 - colour, z) + stored * shape.words * packed.step + lane;
       for (std::int64_t k = 0; k < shape.words; ++k) {
         const std::int64_t sites = 2 * (shape.half - 64 * k);
-        visit(even[k], odd[k], static_cast<int>(fold * shape.half), row + 128 * k, sites < 128 ? sites : 128);
+        visit(even[k * packed.step], odd[k * packed.step], static_cast<int>(fold * shape.half), row + 128 * k,
+              sites < 128 ? sites : 128);
       }
     }
   }
 }
 
-inline void pack(const Packed& packed, std::int8_t* field, std::int64_t begin, std::int64_t end) {
-  over_stretches(packed, field, begin, end,
+inline void pack(const Packed& packed, std::int64_t lane, std::int8_t* field, std::int64_t begin, std::int64_t end) {
+  over_stretches(packed, lane, field, begin, end,
                  [](std::uint64_t& even, std::uint64_t& odd, int shift, std::int8_t* spins, std::int64_t n) {
                    const std::uint64_t low = ups_of(spins, n < 64 ? n : 64);
                    const std::uint64_t high = n > 64 ? ups_of(spins + 64, n - 64) : 0;
@@ -159,8 +166,8 @@ inline void pack(const Packed& packed, std::int8_t* field, std::int64_t begin, s
                  });
 }
 
-inline void unpack(const Packed& packed, std::int8_t* field, std::int64_t begin, std::int64_t end) {
-  over_stretches(packed, field, begin, end,
+inline void unpack(const Packed& packed, std::int64_t lane, std::int8_t* field, std::int64_t begin, std::int64_t end) {
+  over_stretches(packed, lane, field, begin, end,
                  [](std::uint64_t even, std::uint64_t odd, int shift, std::int8_t* spins, std::int64_t n) {
                    even >>= shift;
                    odd >>= shift;
@@ -169,8 +176,8 @@ inline void unpack(const Packed& packed, std::int8_t* field, std::int64_t begin,
                  });
 }
 
-// The register of one colour that starts at word `w` of plane `z`, with all its neighbours.
-template <int axes>
+// The register of one colour that starts at word `w` of plane `z`, with all its neighbours; `many` fields in it or one.
+template <int axes, bool many>
 struct Around {
   lanes::Vector neighbour[2 * axes];
   lanes::Vector sites;  // which bits are sites; beyond the end of the plane none
@@ -178,24 +185,31 @@ struct Around {
   Around(const Packed& packed, int colour, std::int64_t z, std::int64_t w, std::int64_t phase) {
     using lanes::Vector;
     const PackedShape& shape = packed.shape;
-    const std::int64_t words = shape.words;
-    const std::uint64_t* here = packed.plane(1 - colour, z) + w;
+    const std::int64_t words = shape.words, step = many ? lanes::width : 1;
+    const auto at = [here = packed.plane(1 - colour, z) + w * step, step](std::int64_t further) {
+      return lanes::load(here + further * step);
+    };
+    const auto entry = [phase](const std::uint64_t* table) {
+      if constexpr (many) return lanes::broadcast(table[phase]);
+      else return lanes::load(table + phase);
+    };
     const int top = static_cast<int>((shape.half - 1) & 63);
-    const Vector level = lanes::load(here), odd = lanes::load(packed.odd + phase);
-    const Vector right = level >> 1 | lanes::load(here + 1) << 63, left = level << 1 | lanes::load(here - 1) >> 63;
-    const Vector first = lanes::load(here - (words - 1)) << top, last = lanes::load(here + (words - 1)) >> top;
+    const Vector level = at(0), odd = entry(packed.odd);
+    const Vector right = level >> 1 | at(1) << 63, left = level << 1 | at(-1) >> 63;
+    const Vector first = at(1 - words) << top, last = at(words - 1) >> top;
     neighbour[0] = level;
-    neighbour[1] = lanes::choose(lanes::load(packed.corner + phase), lanes::choose(odd, first, last),
-                                 lanes::choose(odd, right, left));
-    neighbour[2] = lanes::load(here - words);
-    neighbour[3] = lanes::load(here + words);
+    neighbour[1] =
+        lanes::choose(entry(packed.corner), lanes::choose(odd, first, last), lanes::choose(odd, right, left));
+    neighbour[2] = at(-words);
+    neighbour[3] = at(words);
     if constexpr (axes == 3) {
-      neighbour[4] = lanes::load(packed.plane(1 - colour, z == 0 ? shape.planes - 1 : z - 1) + w);
-      neighbour[5] = lanes::load(packed.plane(1 - colour, z == shape.planes - 1 ? 0 : z + 1) + w);
+      neighbour[4] = lanes::load(packed.plane(1 - colour, z == 0 ? shape.planes - 1 : z - 1) + w * step);
+      neighbour[5] = lanes::load(packed.plane(1 - colour, z == shape.planes - 1 ? 0 : z + 1) + w * step);
     }
-    sites = lanes::load(packed.sites + phase);
+    sites = entry(packed.sites);
     const std::int64_t left_over = shape.rows * words - w;
-    if (left_over < lanes::width)
+    if (many && left_over <= 0) sites = Vector{};
+    if (!many && left_over < lanes::width)
       for (int lane = 0; lane < lanes::width; ++lane)
         if (lane >= left_over) sites[lane] = 0;
   }
@@ -207,8 +221,8 @@ struct Count {
   lanes::Vector bit[3];
 };
 
-template <int axes>
-inline Count count_agreeing(lanes::Vector turned, const Around<axes>& around) {
+template <int axes, bool many>
+inline Count count_agreeing(lanes::Vector turned, const Around<axes, many>& around) {
   using lanes::Vector;
   Vector d[2 * axes];
   for (int k = 0; k < 2 * axes; ++k) d[k] = turned ^ around.neighbour[k];
@@ -228,24 +242,28 @@ inline std::int64_t phase_of(const PackedShape& shape, int colour, std::int64_t 
   return (w + ((z + colour) & 1) * shape.words) % (2 * shape.words);
 }
 
-// Adds the equal bonds and the magnetization of this member's planes or rows: every bond ends at one site of colour 0.
-template <int axes>
-void add_packed_sums(const Packed& packed, const Team& team, std::int64_t* sums) {
+// Equal bonds and magnetization of this member's registers, in each lane: every bond ends at one site of colour 0.
+struct PackedSums {
+  lanes::Vector equal, magnetization;
+};
+
+template <int axes, bool many>
+PackedSums add_packed(const Packed& packed, const Team& team) {
   const PackedShape& shape = packed.shape;
-  const std::int64_t groups = (shape.rows * shape.words + lanes::width - 1) / lanes::width;
-  const std::int64_t end = team.end(shape.planes * groups);
-  lanes::Vector equal{}, up{}, sites{};
-  for (std::int64_t g = team.begin(shape.planes * groups); g < end; ++g) {
-    const std::int64_t z = g / groups, w = g % groups * lanes::width;
-    const Around<axes> around(packed, 0, z, w, phase_of(shape, 0, z, w));
-    const lanes::Vector own = lanes::load(packed.plane(0, z) + w);
+  const std::int64_t stride = many ? 1 : lanes::width, words = shape.rows * shape.words;
+  const std::int64_t registers = (words + stride - 1) / stride, end = team.end(shape.planes * registers);
+  PackedSums sums{};
+  for (std::int64_t g = team.begin(shape.planes * registers); g < end; ++g) {
+    const std::int64_t z = g / registers, w = g % registers * stride;
+    const Around<axes, many> around(packed, 0, z, w, phase_of(shape, 0, z, w));
+    const lanes::Vector own = lanes::load(packed.plane(0, z) + w * packed.step);
     const Count count = count_agreeing(~own, around);
-    for (int b = 0; b < 3; ++b) equal += lanes::count_ones(count.bit[b] & around.sites) << b;
-    up += lanes::count_ones(own & around.sites) + lanes::count_ones(around.neighbour[0] & around.sites);
-    sites += lanes::count_ones(around.sites);
+    for (int b = 0; b < 3; ++b) sums.equal += lanes::count_ones(count.bit[b] & around.sites) << b;
+    const lanes::Vector up =
+        lanes::count_ones(own & around.sites) + lanes::count_ones(around.neighbour[0] & around.sites);
+    sums.magnetization += (up - lanes::count_ones(around.sites)) << 1;
   }
-  __atomic_fetch_add(&sums[0], lanes::add_up(equal), __ATOMIC_RELAXED);
-  __atomic_fetch_add(&sums[1], 2 * lanes::add_up(up) - 2 * lanes::add_up(sites), __ATOMIC_RELAXED);
+  return sums;
 }
 
 }  // namespace PYQMC_ISA

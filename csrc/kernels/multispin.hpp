@@ -84,7 +84,7 @@ struct Lanes {
       shared.up = lanes::choose(taken, shared.up, situation[g].up);
       taken |= open[g];
     }
-    if (__builtin_expect(lanes::any(twice), 0)) settle_alone(pass);
+    if (__builtin_expect(lanes::any(twice), 0)) settle_alone(pass, twice);
     lanes::Vector below{};
     for (int k = first_digits; k < digits; k += more_digits) {
       const Compared c = compare_digits<Rule, more_digits>(shared, pass.thresholds, k, generator);
@@ -95,10 +95,11 @@ struct Lanes {
     for (int g = 0; g < groups; ++g) flips[g] |= open[g] & below;
   }
 
-  // Step 3: settles every open spin that finds its bit taken by an earlier group, and closes it.
-  __attribute__((noinline)) void settle_alone(const Pass& pass) {
+  // Step 3: settles every open spin that finds its bit taken by an earlier group, and closes it; `twice` says where.
+  __attribute__((noinline)) void settle_alone(const Pass& pass, lanes::Vector twice) {
     const Thresholds& thresholds = pass.thresholds;
     for (int lane = 0; lane < lanes::width; ++lane) {
+      if (twice[lane] == 0) continue;
       Draws draws = pass.draws;
       if (many) draws.replica += static_cast<std::uint32_t>(lane) * pass.apart;
       std::uint64_t taken = open[0][lane];
@@ -124,20 +125,18 @@ struct Lanes {
     }
   }
 
-  lanes::Vector apply(const Pass& pass) const {
+  void apply(const Pass& pass, lanes::Counter& accepted) const {
     const PackedShape& shape = pass.packed.shape;
     std::uint64_t* plane = pass.packed.plane(pass.colour, z);
-    lanes::Vector accepted{};
     for (int g = 0; g < groups; ++g) {
       const std::int64_t w = first + g * lanes_of_block, left_over = shape.rows * shape.words - w;
       const lanes::Vector turned = own[g] ^ flips[g];
-      accepted += lanes::count_ones(flips[g]);
+      accepted.add(flips[g]);
       // What lies behind the last word belongs to whoever updates the first row.
       if (left_over >= (many ? 1 : lanes::width)) lanes::store(plane + w * step, turned);
       else if (!many)
         for (int lane = 0; lane < left_over; ++lane) plane[w + lane] = turned[lane];
     }
-    return accepted;
   }
 };
 
@@ -151,7 +150,7 @@ lanes::Vector update_blocks(const Pass& pass, std::int64_t begin, std::int64_t e
   constexpr int ahead = many ? lanes::width : 4;  // blocks (or fields) whose seeds are drawn at a time
   alignas(64) std::uint64_t low[ahead * lanes_of_block], high[ahead * lanes_of_block];
   const std::uint32_t colour = static_cast<std::uint32_t>(pass.colour);
-  lanes::Vector accepted{};
+  lanes::Counter accepted;
   for (std::int64_t unit = begin; unit < end; ++unit) {
     const std::int64_t z = unit / blocks, group = unit % blocks * groups_of_block, from = group * lanes_of_block;
     const std::uint32_t index = static_cast<std::uint32_t>(unit * lanes_of_block);
@@ -169,13 +168,13 @@ lanes::Vector update_blocks(const Pass& pass, std::int64_t begin, std::int64_t e
       const int seed = many ? lane * lanes::width : turn + lane;
       lanes::Xoroshiro generator{lanes::load(low + seed), lanes::load(high + seed)};
       some.draw_flips(pass, generator);
-      accepted += some.apply(pass);
+      some.apply(pass, accepted);
     }
     const std::int64_t to = from + words_of_block;
     if (from < shape.words || to > words - shape.words)
       pass.packed.close(pass.packed.plane(pass.colour, z), from, to < words ? to : words);
   }
-  return accepted;
+  return accepted.total();
 }
 
 template <int axes, bool many>

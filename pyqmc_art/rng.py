@@ -27,7 +27,7 @@ from pyqmc_art.errors import InputError
 STREAM_VERSION: Final = 1
 """Raised when all kernels change their use of random numbers; files of another version refuse to resume."""
 
-KERNEL_STREAM_VERSIONS: Final = {"swendsen-wang": 2, "wolff": 2}
+KERNEL_STREAM_VERSIONS: Final = {"metropolis": 2, "heat-bath": 2, "swendsen-wang": 2, "wolff": 2}
 """Kernel -> the version in which it alone last changed its use of random numbers: one more than the largest before."""
 
 PURPOSES: Final = {

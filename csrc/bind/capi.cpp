@@ -8,6 +8,7 @@
 #include "core/isa.hpp"
 #include "core/philox.hpp"
 #include "kernels/jobs.hpp"
+#include "kernels/sweeps.hpp"
 #include "models/discrete.hpp"
 
 namespace pyqmc::bind {
@@ -99,7 +100,9 @@ int ising_sweeps(const pyqmc_lattice* given, std::int8_t* field, const std::uint
   job.table = table;
   job.table_size = table_size;
   try {
-    discrete_kernels_in_use().local(job);
+    const DiscreteKernels& kernels = discrete_kernels_in_use();
+    if (can_be_packed(lattice)) run_multispin(kernels, job.batch, table);
+    else kernels.local(job);
   } catch (const BadArgument&) {
     return PYQMC_BAD_ISA;
   }

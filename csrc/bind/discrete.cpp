@@ -8,6 +8,7 @@
 #include "core/isa.hpp"
 #include "core/links.hpp"
 #include "kernels/jobs.hpp"
+#include "kernels/sweeps.hpp"
 
 namespace pyqmc::bind {
 namespace {
@@ -120,6 +121,19 @@ void bind_discrete(py::module_& module) {
       },
       py::arg("batch"), py::arg("rule"), py::arg("table"),
       "Coloured sweeps: rule 0 Ising, 1 Potts Metropolis, 2 Potts heat bath.");
+
+  module.def(
+      "multispin_steps",
+      [](const Batch& batch, py::array table) {
+        if (!can_be_packed(batch.lattice) || batch.bytes != 1 || batch.q != 0)
+          throw BadArgument("multispin_steps is for Ising spins on two or three periodic axes of even extent");
+        const std::int64_t size = 2 * (2 * coordination_of(batch.lattice) + 1);
+        const std::uint64_t* entries = view<std::uint64_t>("table", table, {batch.rungs, size});
+        const DiscreteKernels& kernels = discrete_kernels_in_use();
+        py::gil_scoped_release release;  // no Python object is touched from here on
+        run_multispin(kernels, batch, entries);
+      },
+      py::arg("batch"), py::arg("table"), "Coloured sweeps of Ising spins, one bit for each.");
 
   const auto cluster_job = [](const Batch& batch, bool unequal, const py::array& bond, const py::array& ghost,
                               std::int32_t ghost_spin) {

@@ -5,6 +5,7 @@
 #include "kernels/exchange.hpp"
 #include "kernels/jobs.hpp"
 #include "kernels/local.hpp"
+#include "kernels/multispin.hpp"
 #include "kernels/sums.hpp"
 #include "kernels/swendsen_wang.hpp"
 #include "kernels/wolff.hpp"
@@ -105,12 +106,22 @@ void over(const Job& job) {
   over_replicas(batch.batch, batch.threads, shareable, work, &job);
 }
 
+void multispin(const MultispinJob& job) {
+  const Work work = [](const void* context, const Team& team, std::int64_t first, std::int64_t last) {
+    const MultispinJob& each = *static_cast<const MultispinJob*>(context);
+    if (each.batch.lattice.dimension == 2) multispin_share<2>(each, team, first, last);
+    else multispin_share<3>(each, team, first, last);
+  };
+  over_replicas(job.batch.batch, job.batch.threads, true, work, &job);
+}
+
 }  // namespace
 
 extern const DiscreteKernels discrete_kernels;
 const DiscreteKernels discrete_kernels = {
     PYQMC_ISA_NAME,
     over<LocalJob, local_share<std::int8_t>, local_share<std::int16_t>, true>,
+    multispin,
     over<ClusterJob, swendsen_wang_share<std::int8_t>, swendsen_wang_share<std::int16_t>, true>,
     over<ClusterJob, wolff_share<std::int8_t>, wolff_share<std::int16_t>, false>,
     over<ExchangeJob, exchange_share<std::int8_t>, exchange_share<std::int16_t>, false>,

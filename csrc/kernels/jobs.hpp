@@ -49,6 +49,61 @@ struct Link {
 // Sites that the queue of a growing cluster is read and written beyond those of the lattice.
 inline constexpr std::int64_t queue_margin = 16;
 
+// How a square or cubic lattice is stored with one bit for each spin (kernels/packed.hpp), in words of 64 bits.
+struct PackedShape {
+  std::int64_t half;    // sites of one colour in a row of the lattice
+  std::int64_t folds;   // rows of the lattice that share a stored row
+  std::int64_t words;   // of a stored row
+  std::int64_t rows;    // stored rows of a plane
+  std::int64_t planes;  // 1 in two dimensions
+  std::int64_t front;   // words before the first row of a plane
+  std::int64_t stride;  // from plane to plane
+  bool many;            // whether several small fields are worth being updated side by side
+  std::int64_t memory;  // of one thread: both colours, of several fields if so, and the tables
+};
+
+inline namespace PYQMC_ISA {
+
+// Whether a lattice can be stored so: two or three periodic axes of even extent.
+inline bool can_be_packed(const Lattice& lattice) {
+  bool can = lattice.kind == LatticeKind::hypercubic && (lattice.dimension == 2 || lattice.dimension == 3);
+  for (int mu = 0; mu < lattice.dimension; ++mu) can = can && lattice.periodic[mu] && lattice.shape[mu] % 2 == 0;
+  return can;
+}
+
+inline PackedShape packed_shape(const Lattice& lattice) {
+  const auto in_eights = [](std::int64_t n) { return (n + 7) / 8 * 8; };
+  PackedShape p{};
+  p.half = lattice.shape[lattice.dimension - 1] / 2;
+  p.words = (p.half + 63) / 64;
+  p.rows = lattice.shape[lattice.dimension - 2];
+  // Short rows share a word: as many as fit, and as divide the number of rows.
+  p.folds = 1;
+  for (std::int64_t n = 2; n <= p.rows && n * p.half <= 64; ++n)
+    if (p.rows % n == 0) p.folds = n;
+  p.rows /= p.folds;
+  p.planes = lattice.dimension == 3 ? lattice.shape[0] : 1;
+  p.front = in_eights(p.words);
+  // Registers may read, not write, a little beyond the copy of the first row.
+  p.stride = p.front + in_eights(p.rows * p.words) + in_eights(p.words + 8);
+  // Where a plane does not fill a block, and side by side the fields still fit into the second cache.
+  constexpr std::int64_t widest = 8, second_cache = 1 << 16;
+  const std::int64_t spins = 2 * p.planes * p.stride;
+  p.many = p.rows * p.words < 32 && widest * spins <= second_cache;
+  p.memory = in_eights((p.many ? widest : 1) * spins + 3 * (2 * p.words + 8));
+  return p;
+}
+
+}  // namespace PYQMC_ISA
+
+// Sweeps of Ising spins on a lattice that can be packed.
+struct MultispinJob {
+  Batch batch;
+  const std::uint64_t* table;  // as for Rule::ising
+  PackedShape shape;
+  std::uint64_t* memory;  // (threads that work alone, shape.memory), zeroed, aligned to a cache line
+};
+
 struct ClusterJob {
   Batch batch;
   bool unequal;                // bonds may form between unequal spins (antiferromagnet)
@@ -80,6 +135,7 @@ struct ExchangeJob {
 struct DiscreteKernels {
   const char* isa;
   void (*local)(const LocalJob&);
+  void (*multispin)(const MultispinJob&);
   void (*swendsen_wang)(const ClusterJob&);
   void (*wolff)(const ClusterJob&);
   void (*exchange)(const ExchangeJob&);

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
-from pyqmc_art.ops import plain
+from pyqmc_art.ops import multispin, plain
 from pyqmc_art.ops.jit import jitted
 
 RULES: Final = {"ising": 0, "potts-metropolis": 1, "potts-heat-bath": 2}
@@ -98,6 +98,12 @@ class Batch:
 Operation = Callable[..., None]
 
 
+def can_be_packed(geometry: Geometry) -> bool:
+    """Whether sweeps of Ising spins keep one bit for each: two or three periodic axes of even extent, no diagonals."""
+    known = geometry.kind in ("square", "hypercubic") and len(geometry.shape) in (2, 3)
+    return known and all(geometry.periodic) and all(n % 2 == 0 for n in geometry.shape)
+
+
 def _core_batch(core: ModuleType, batch: Batch) -> Any:
     geometry = batch.geometry
     return core.Batch(
@@ -141,6 +147,9 @@ class _Compiled:
     def local_steps(self, batch: Batch, rule: str, table: NDArray[np.uint64]) -> None:
         self._core.local_steps(_core_batch(self._core, batch), RULES[rule], table)
 
+    def multispin_steps(self, batch: Batch, table: NDArray[np.uint64]) -> None:
+        self._core.multispin_steps(_core_batch(self._core, batch), table)
+
     def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
         self._core.swendsen_wang_steps(_core_batch(self._core, batch), *bonds)
 
@@ -157,12 +166,18 @@ class _Compiled:
 class _Plain:
     """The operations by the loops of :mod:`pyqmc_art.ops.plain`, as they are or through Numba."""
 
-    def __init__(self, loops: Any) -> None:
-        self._loops = loops
+    def __init__(self, loops: Any, packed: Any) -> None:
+        self._loops, self._packed = loops, packed
 
     def local_steps(self, batch: Batch, rule: str, table: NDArray[np.uint64]) -> None:
         g = batch.geometry
         self._loops.local_steps(*_plain_arguments(batch), g.colour, g.colours, g.coordination, RULES[rule], table)
+
+    def multispin_steps(self, batch: Batch, table: NDArray[np.uint64]) -> None:
+        *planes, rows, width = batch.geometry.shape
+        strips = multispin.count_strips(rows, width // 2)
+        extents = (planes[0] if planes else 1, strips, rows // strips, width // 2)
+        self._packed.multispin_steps(*_plain_arguments(batch), extents, batch.geometry.coordination, table)
 
     def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
         self._loops.swendsen_wang_steps(*_plain_arguments(batch), *bonds)
@@ -179,7 +194,7 @@ class _Plain:
 
 @cache
 def operations(backend: str) -> Any:
-    """Return the operations of a backend: local_steps, swendsen_wang_steps, wolff_steps, exchange_steps, measure.
+    """Return the operations of a backend: those of local, multispin, Swendsen-Wang, Wolff and exchange steps; measure.
 
     Raises
     ------
@@ -189,7 +204,7 @@ def operations(backend: str) -> Any:
     if backend == "cpp":
         return _Compiled()
     if backend == "numba":
-        return _Plain(jitted(plain))
+        return _Plain(jitted(plain), jitted(multispin))
     if backend == "python":
-        return _Plain(plain)
+        return _Plain(plain, multispin)
     raise InputError(f"the backend {backend!r} has no kernels for discrete models; use cpp, numba or python")

@@ -151,6 +151,7 @@ _CORE: Final[tuple[SpinAction, ...]] = (
     Ising(Lattice((3, 3), kind="triangular"), 0.4, J=-1.0, h=0.3),
     Ising(Lattice((4, 4), kind="honeycomb"), 0.6, h=0.1),
     Ising(Lattice((2, 2, 2, 2)), 0.1),
+    Ising(Lattice((2, 2, 4)), 0.2),
     Potts(Lattice((2, 4)), 3, 0.6),
     Potts(Lattice((2, 2, 2)), 4, 0.3),
 )
@@ -258,8 +259,11 @@ IRREDUCIBLE: Final = (
 ENERGIES: Final = (
     Case("metropolis", Ising(Lattice((16, 16)), 0.4)),
     Case("metropolis", Ising(Lattice((6, 20)), 0.35, h=0.05)),
+    Case("metropolis", Ising(Lattice((36, 132)), 0.41)),
+    Case("metropolis", Ising(Lattice((2, 2, 70)), 0.25, J=-1.0)),
     Case("metropolis", Potts(Lattice((6, 16)), 3, 0.9)),
     Case("heat-bath", Ising(Lattice((10, 24)), 0.38)),
+    Case("heat-bath", Ising(Lattice((12, 4, 2)), 0.2, h=0.05)),
     Case("heat-bath", Ising(Lattice((8, 14), boundary=("open", "periodic")), 0.5, J=-1.0, h=0.4)),
     Case("heat-bath", Potts(Lattice((4, 18)), 5, 1.0)),
     Case("swendsen-wang", Ising(Lattice((32, 32)), ISING_CRITICAL_BETA)),

@@ -14,7 +14,7 @@ from pyqmc_art.lattice.blocks import Pace
 from pyqmc_art.lattice.chain import rebuild_kernel
 from pyqmc_art.lattice.observables import OBSERVABLES, evaluate, find
 from pyqmc_art.protocols import State
-from pyqmc_art.rng import STREAM_VERSION, Stream
+from pyqmc_art.rng import KERNEL_STREAM_VERSIONS, Stream
 from pyqmc_art.store.checkpoint import read_checkpoint, state_path
 from pyqmc_art.store.ensemble import open_ensemble
 
@@ -229,7 +229,7 @@ def test_a_file_says_what_was_asked_for(tmp_path):
     expected |= {"ladder": [0.2, 0.3, 0.45], "inner": "heat-bath", "steps": 10, "warmup": 2, "every": 1, "seed": 9}
     expected |= {"replicas": 1, "start": "hot", "measure": ["energy"], "lattice": "square", "boundary": "periodic"}
     assert expected.items() <= run.configuration.items()
-    assert run.attributes["stream_version"] == STREAM_VERSION
+    assert run.attributes["stream_version"] == KERNEL_STREAM_VERSIONS["heat-bath"]
     assert {"version", "commit", "backend", "machine", "seed"} <= run.attributes.keys()
     assert run.series["energy"].shape == (10, 1, 3)
     rebuilt = rebuild_kernel(run.configuration)

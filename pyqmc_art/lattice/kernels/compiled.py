@@ -230,8 +230,12 @@ class CompiledKernel:
             every=every,
             sums=sums,
             tally=tally,
-            threads=self.threads if len(tally) * sites * n >= WORTH_A_THREAD else 1,
+            threads=self.threads if self._worth_threads(len(tally), n) else 1,
         )
+
+    def _worth_threads(self, fields: int, steps: int) -> bool:
+        """Whether the steps of so many fields take longer than it takes to start threads."""
+        return fields * self.action.lattice.sites * steps >= WORTH_A_THREAD
 
     def _from_sums(self, observable: SumObservable, sums: NDArray[np.int64]) -> NDArray[np.float64]:
         """Evaluate the sums (measurements, batch, 2) of every rung by its own action."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pyqmc_art.lattice import acceptance
 from pyqmc_art.lattice.actions import Ising, Potts
+from pyqmc_art.lattice.kernels import compiled
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel
 from pyqmc_art.ops import discrete
 
@@ -19,8 +20,19 @@ class _LocalKernel(CompiledKernel):
     def _tabulate(self) -> tuple[str, acceptance.Table]:
         raise TypeError(f"{type(self).__name__} must define _tabulate")
 
+    def _worth_threads(self, fields: int, steps: int) -> bool:
+        sites = self.action.lattice.sites
+        if not (self._rule == "ising" and self.backend == "cpp" and discrete.can_be_packed(self.action.lattice)):
+            return super()._worth_threads(fields, steps)
+        # Many times faster; and where threads share a field, each half sweep of it must outlast their meeting.
+        shared = fields >= self.threads or sites >= 2 * compiled.WORTH_A_THREAD
+        return shared and fields * sites * steps >= 64 * compiled.WORTH_A_THREAD
+
     def _run(self, batch: discrete.Batch) -> None:
-        self._operations.local_steps(batch, self._rule, self._table)
+        if self._rule == "ising" and discrete.can_be_packed(batch.geometry):
+            self._operations.multispin_steps(batch, self._table)
+        else:
+            self._operations.local_steps(batch, self._rule, self._table)
 
     def _ising(self) -> list[Ising]:
         return [a for a in self.targets if isinstance(a, Ising)]

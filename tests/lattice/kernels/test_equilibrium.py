@@ -69,3 +69,16 @@ def test_lattices_nobody_chose(case: Case) -> None:
 )
 def test_larger_lattices_with_smaller_errors(case: Case) -> None:
     judge_means(case, "both", replicas=16, warmup=1000, steps=6000)
+
+
+@pytest.mark.parametrize("case", [
+    Case("metropolis", Ising(Lattice((1024, 1024)), 0.40)),
+    Case("metropolis", Ising(Lattice((640, 1300)), 0.46, J=-1.0)),
+    Case("heat-bath", Ising(Lattice((1024, 1024)), 0.40)),
+], ids=lambda case: case.name)  # fmt: skip
+def test_large_lattices_within_four_standard_errors_of_kaufman(case: Case) -> None:
+    stream = Stream.from_seed(4).fold(case.name)
+    exact = case.exact_values()
+    (energy,) = estimate_means(case.build(), stream, exact, 2, 1000, 3000, "cold")["energy"]
+    assert energy.error < 2e-4
+    assert abs(compare(energy, exact["energy"][0]).deviation) < 4

@@ -60,7 +60,7 @@ def find_stream_version(*kernels: str) -> int:
 
     Examples
     --------
-    >>> find_stream_version("heat-bath"), find_stream_version("2*metropolis+swendsen-wang")
+    >>> find_stream_version("constrained"), find_stream_version("2*metropolis+swendsen-wang")
     (1, 2)
     """
     names = re.split(r"[+*\s]", "+".join(kernels))

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bind/arrays.hpp"
+#include "core/isa.hpp"
 #include "core/philox.hpp"
 
 namespace pyqmc::bind {
@@ -21,6 +22,20 @@ void bind_random(py::module_& module) {
       },
       py::arg("counter"), py::arg("key"), py::arg("out"),
       "Philox4x32-10 of each counter (n, 4) under one key, written to out (n, 4).");
+  module.def(
+      "fill_blocks",
+      [](std::uint64_t key, std::uint32_t replica, std::uint32_t step, std::uint32_t purpose, std::uint32_t number,
+         std::uint32_t first, py::array out) {
+        if (purpose > 255 || number >> 24 != 0) throw BadArgument("purpose is below 2^8 and number below 2^24");
+        PhiloxJob job{key, replica, step, Draws::tag(static_cast<Purpose>(purpose), number), first, 0, nullptr};
+        job.out = view_mutable<std::uint32_t>("out", out, {-1, 4});
+        job.blocks = out.shape(0);
+        const DiscreteKernels& kernels = discrete_kernels_in_use();
+        py::gil_scoped_release release;  // plain arithmetic from here on
+        kernels.philox(job);
+      },
+      py::arg("key"), py::arg("replica"), py::arg("step"), py::arg("purpose"), py::arg("number"), py::arg("first"),
+      py::arg("out"), "Stream.bits of the indices first, first + 1, ... for one replica, written to out (n, 4).");
   py::dict purposes;
   const char* names[] = {"site", "bond", "flip", "seed", "exchange", "swap", "start", "fold", "user"};
   for (unsigned i = 0; i < sizeof names / sizeof *names; ++i) purposes[names[i]] = i;

@@ -39,18 +39,34 @@ inline Vector multiply(Vector a, Vector b) {
 #endif
 }
 
+// The upper half of each lane in its lower half, whatever above: a shuffle, because products and shifts wait for the
+// same port.
+inline Vector upper_half(Vector a) {
+#if defined(__AVX512F__)
+  return (Vector)_mm512_maskz_shuffle_epi32(0xFFFF, (__m512i)a, (_MM_PERM_ENUM)0xF5);
+#elif defined(__AVX2__)
+  return (Vector)_mm256_shuffle_epi32((__m256i)a, 0xF5);
+#elif defined(__SSE2__)
+  return (Vector)_mm_shuffle_epi32((__m128i)a, 0xF5);
+#else
+  return a >> 32;
+#endif
+}
+
 // The ten rounds on `count` vectors of counters, all under one key; several vectors hide the latency of the products.
 template <int count>
 inline void run_rounds(Vector (&c0)[count], Vector (&c1)[count], Vector (&c2)[count], Vector (&c3)[count],
                        std::uint64_t key) {
   std::uint32_t k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
+#pragma GCC unroll 10
   for (int round = 0; round < philox::rounds; ++round) {
+#pragma GCC unroll 8
     for (int v = 0; v < count; ++v) {
       const Vector p0 = multiply(c0[v], broadcast(philox::multiplier0));
       const Vector p1 = multiply(c2[v], broadcast(philox::multiplier1));
-      c0[v] = (p1 >> 32) ^ c1[v] ^ broadcast(k0);
+      c0[v] = upper_half(p1) ^ c1[v] ^ broadcast(k0);
       c1[v] = p1;
-      c2[v] = (p0 >> 32) ^ c3[v] ^ broadcast(k1);
+      c2[v] = upper_half(p0) ^ c3[v] ^ broadcast(k1);
       c3[v] = p0;
     }
     k0 += philox::weyl0;
@@ -93,6 +109,45 @@ inline void fill_draws(const Draws& draws, Purpose purpose, std::uint32_t number
     const Block block = draws.block(purpose, first + static_cast<std::uint32_t>(j), number);
     out[2 * j] = block.draw(0);
     out[2 * j + 1] = block.draw(1);
+  }
+}
+
+// The words of `blocks` consecutive indices, one block after the other.
+inline void fill_blocks(const Draws& draws, std::uint32_t tag, std::uint32_t first, std::size_t blocks,
+                        std::uint32_t* out) {
+  using lanes::Vector;
+  constexpr std::size_t unroll = lanes::width == 8 ? 4 : 2, stride = unroll * lanes::width;
+  Vector ramp;
+  for (int lane = 0; lane < lanes::width; ++lane) ramp[lane] = static_cast<std::uint64_t>(lane);
+  std::size_t j = 0;
+  for (; j + stride <= blocks; j += stride) {
+    Vector c0[unroll], c1[unroll], c2[unroll], c3[unroll];
+    for (std::size_t v = 0; v < unroll; ++v) {
+      c0[v] = ramp + static_cast<std::uint64_t>(first + static_cast<std::uint32_t>(j + v * lanes::width));
+      c1[v] = lanes::broadcast(draws.replica);
+      c2[v] = lanes::broadcast(draws.step);
+      c3[v] = lanes::broadcast(tag);
+    }
+    lanes::run_rounds(c0, c1, c2, c3, draws.key);
+    for (std::size_t v = 0; v < unroll; ++v) {
+      const Vector low = (c0[v] & 0xFFFFFFFFull) | c1[v] << 32, high = (c2[v] & 0xFFFFFFFFull) | c3[v] << 32;
+      // Side by side: the low half of a lane, then its high half.
+#if defined(__AVX512F__)
+      const Vector one = __builtin_shuffle(low, high, Vector{0, 8, 1, 9, 2, 10, 3, 11});
+      const Vector two = __builtin_shuffle(low, high, Vector{4, 12, 5, 13, 6, 14, 7, 15});
+#elif defined(__AVX2__)
+      const Vector one = __builtin_shuffle(low, high, Vector{0, 4, 1, 5});
+      const Vector two = __builtin_shuffle(low, high, Vector{2, 6, 3, 7});
+#else
+      const Vector one = __builtin_shuffle(low, high, Vector{0, 2}), two = __builtin_shuffle(low, high, Vector{1, 3});
+#endif
+      __builtin_memcpy(out + 4 * (j + v * lanes::width), &one, sizeof one);
+      __builtin_memcpy(out + 4 * (j + v * lanes::width) + 2 * lanes::width, &two, sizeof two);
+    }
+  }
+  for (; j < blocks; ++j) {
+    const Block block = philox::block(first + static_cast<std::uint32_t>(j), draws.replica, draws.step, tag, draws.key);
+    __builtin_memcpy(out + 4 * j, block.word, sizeof block.word);
   }
 }
 

@@ -115,6 +115,10 @@ void multispin(const MultispinJob& job) {
   over_replicas(job.batch.batch, job.batch.threads, true, work, &job);
 }
 
+void fill_words(const PhiloxJob& job) {
+  fill_blocks({job.key, job.replica, job.step}, job.tag, job.first, static_cast<std::size_t>(job.blocks), job.out);
+}
+
 }  // namespace
 
 extern const DiscreteKernels discrete_kernels;
@@ -126,6 +130,7 @@ const DiscreteKernels discrete_kernels = {
     over<ClusterJob, wolff_share<std::int8_t>, wolff_share<std::int16_t>, false>,
     over<ExchangeJob, exchange_share<std::int8_t>, exchange_share<std::int16_t>, false>,
     over<Batch, measure_share<std::int8_t>, measure_share<std::int16_t>, true>,
+    fill_words,
 };
 
 }  // namespace PYQMC_ISA

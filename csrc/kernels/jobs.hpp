@@ -131,6 +131,17 @@ struct ExchangeJob {
   std::int32_t range;  // 0 neighbours, 1 any two sites, 2 in turn
 };
 
+// Random words of consecutive indices.
+struct PhiloxJob {
+  std::uint64_t key;
+  std::uint32_t replica;
+  std::uint32_t step;
+  std::uint32_t tag;  // purpose and number, as in Draws::tag
+  std::uint32_t first;
+  std::int64_t blocks;
+  std::uint32_t* out;  // (blocks, 4)
+};
+
 // One instruction set's build of every hot loop.
 struct DiscreteKernels {
   const char* isa;
@@ -140,6 +151,7 @@ struct DiscreteKernels {
   void (*wolff)(const ClusterJob&);
   void (*exchange)(const ExchangeJob&);
   void (*measure)(const Batch&);
+  void (*philox)(const PhiloxJob&);
 };
 
 }  // namespace pyqmc

@@ -238,3 +238,20 @@ def test_planted_bugs_are_caught(old: str, new: str) -> None:
 def test_a_stale_halo_row_is_caught() -> None:
     pytest.importorskip("numba")
     assert not BUDGET.passes(p_value(StaleHalo(TORUS)))
+
+
+@pytest.mark.skipif("cpp" not in FAST, reason="the compiled module is not installed")
+@pytest.mark.parametrize("count", [0, 1, 7, 16, 33, 100])
+def test_blocks_in_bulk_are_those_of_the_stream(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyqmc_art import _core
+
+    stream = STREAM.shifted(5).at(2**32 - 1)
+    first = 2**32 - 40 if count < 40 else 3
+    expected = stream.bits("user", first + np.arange(count), 1, draw=9)[0]
+    for isa in _core.available_isas():
+        monkeypatch.setenv("PYQMC_ISA", isa)
+        out = np.zeros((count, 4), np.uint32)
+        _core.fill_blocks(stream.key, 5, 2**32 - 1, _core.purposes["user"], 9, first, out)
+        np.testing.assert_array_equal(out, expected)
+    with pytest.raises(InputError, match="number below 2"):
+        _core.fill_blocks(1, 0, 0, 0, 2**24, 0, np.zeros((1, 4), np.uint32))

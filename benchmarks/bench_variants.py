@@ -18,6 +18,8 @@ SHARED_WORK = (
     (find_case("metropolis", 1024, 1024), 1),
     (find_case("metropolis", 64, 64), 64),
     (find_case("swendsen-wang", 256, 256), 8),
+    (find_case("swendsen-wang", 1024, 1024), 1),
+    (find_case("swendsen-wang", 128, 128, 128), 1),
 )
 
 

@@ -1,4 +1,4 @@
-"""What is timed and who runs: the shared catalogue of cases, a three-dimensional one, and the peers found here."""
+"""What is timed and who runs: the shared catalogue of cases, some larger ones, and the peers found here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Final
 from benchmarks.contenders import Contender, Ours
 from benchmarks.peers import PEERS, find_version
 from pyqmc_art.backends import list_available
-from pyqmc_art.lattice.actions import Ising
+from pyqmc_art.lattice.actions import Ising, Potts
 from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.infinite import potts_critical_beta
 from pyqmc_art.testing.cases import CLUSTER, LOCAL, TIMED, Case
 
 CRITICAL_BETA_3D: Final = 0.22165463
@@ -19,6 +20,8 @@ CRITICAL_BETA_3D: Final = 0.22165463
 CASES: Final = (
     *TIMED,
     *(Case(kernel, Ising(Lattice((64, 64, 64)), CRITICAL_BETA_3D)) for kernel in (*LOCAL, *CLUSTER)),
+    Case("swendsen-wang", Ising(Lattice((128, 128, 128)), CRITICAL_BETA_3D)),
+    Case("swendsen-wang", Potts(Lattice((256, 256)), 10, potts_critical_beta(10))),
 )
 
 CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), *(p for p in PEERS if find_version(p) is not None))

@@ -42,7 +42,8 @@ std::int64_t sites_in(const Lattice& lattice) {
   return n;
 }
 
-// Checks and collects what all kernels take. `sums` has shape (steps / every, batch, 2), or no measurements at all.
+// Checks and collects what all kernels take. `sums` has shape (steps / every, batch, 2 or 4), or no measurements at
+// all.
 Batch make_batch(const Lattice& lattice, py::array& field, std::int64_t rungs, std::int32_t q, std::uint64_t key,
                  std::uint32_t first_replica, std::uint32_t first_step, std::int64_t steps, std::int64_t every,
                  py::array& sums, py::array& tally, int threads) {
@@ -63,7 +64,9 @@ Batch make_batch(const Lattice& lattice, py::array& field, std::int64_t rungs, s
   batch.first_step = first_step;
   batch.steps = steps;
   batch.every = every;
-  if (sums.size() > 0) batch.sums = view_mutable<std::int64_t>("sums", sums, {steps / every, batch.batch, 2});
+  batch.columns = sums.ndim() == 3 && sums.shape(2) == 4 ? 4 : 2;
+  if (sums.size() > 0)
+    batch.sums = view_mutable<std::int64_t>("sums", sums, {steps / every, batch.batch, batch.columns});
   batch.tally = view_mutable<std::int64_t>("tally", tally, {batch.batch});
   batch.threads = threads;
   return batch;
@@ -162,6 +165,10 @@ void bind_discrete(py::module_& module) {
         job.map_length = words + 2 * margin;
         std::vector<std::uint64_t> bits(teams_of(batch) * static_cast<std::size_t>(maps * job.map_length));
         std::vector<std::uint32_t> sites(teams_of(batch) * static_cast<std::size_t>(64 * words));
+        std::vector<std::int32_t> moments(batch.columns == 4 ? sites.size() : 0);
+        std::vector<double> fourths(moments.size() / 64);
+        job.moments = moments.data();
+        job.fourths = fourths.data();
         job.maps = bits.data();
         job.sites = sites.data();
         kernels.swendsen_wang(job);

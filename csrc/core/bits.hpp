@@ -35,6 +35,8 @@ inline std::uint64_t from(std::uint64_t word, std::int64_t first) {
 // Position of the lowest one of a word that has any.
 inline int lowest(std::uint64_t word) { return __builtin_ctzll(word); }
 
+inline int count(std::uint64_t word) { return __builtin_popcountll(word); }
+
 // Of each segment of a word, segments beginning at the ones of `starts` (bit 0 among them), the lowest one of `word`:
 // x & -x, with the negation carried out in every segment by itself.
 inline std::uint64_t first_of_segments(std::uint64_t word, std::uint64_t starts) {

@@ -3,6 +3,8 @@
 // A batch holds `batch` fields one after the other: replica r, rung k at index r * rungs + k. Row k of a table belongs
 // to rung k. `sums` receives, after every `every`-th step, for each field the number of equal bonds and the
 // magnetization (Ising: sum of the spins; Potts: sites of the commonest colour); shape (n / every, batch, 2), zeroed.
+// With four columns Swendsen-Wang adds, for the clusters of that step, the sum of their squared magnetizations and that
+// of the fourth powers (a double).
 // `tally` counts accepted changes (local, exchange), clusters (Swendsen-Wang) or changed sites (Wolff); shape (batch).
 #pragma once
 
@@ -26,6 +28,7 @@ struct Batch {
   std::int64_t steps;
   std::int64_t every;
   std::int64_t* sums;
+  std::int64_t columns;  // of sums: 2, or 4 with the moments of clusters
   std::int64_t* tally;
   int threads;
 };
@@ -118,8 +121,10 @@ struct ClusterJob {
   const std::int32_t* neighbours;  // Wolff: (sites, 2 directions): forward, backward, direction by direction; -1 absent
   std::int32_t directions;
   std::int64_t clusters;  // Wolff: clusters in one step
-  std::uint32_t*
-      sites;  // scratch (teams, sites in whole words): labels; or with a margin the queue of a growing cluster
+  std::int32_t* moments;  // Swendsen-Wang: scratch (teams, sites in whole words), zeroed, where sums have four columns
+  double* fourths;        // and scratch (teams, blocks of `margin` words)
+  // Scratch (teams, sites in whole words): labels; or, with a margin, the queue of a growing cluster.
+  std::uint32_t* sites;
 };
 
 struct ExchangeJob {

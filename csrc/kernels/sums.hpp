@@ -82,7 +82,7 @@ std::int64_t commonest(const Batch& batch, const T* field) {
 template <class T>
 void measure_when_due(const Batch& batch, const T* field, const Team& team, std::int64_t index, std::int64_t done) {
   if (batch.sums == nullptr || done % batch.every != 0) return;
-  std::int64_t* sums = batch.sums + ((done / batch.every - 1) * batch.batch + index) * 2;
+  std::int64_t* sums = batch.sums + ((done / batch.every - 1) * batch.batch + index) * batch.columns;
   add_sums(batch, field, team, sums);
   if (batch.q > 0 && team.rank == 0) sums[1] += commonest(batch, field);
   team.wait();

@@ -59,8 +59,11 @@ struct SwendsenWang {
   std::uint64_t* starts;             // first sites of runs
   std::uint64_t* coins;              // whether the cluster named by a site turns
   std::uint32_t* const parent;
+  std::int32_t* const moments;  // magnetization of the cluster named by a site, where it is asked for
+  double* const fourths;        // and the sums of fourth powers, by blocks of sites
 
-  SwendsenWang(const ClusterJob& given, const Team& members, T* spins, const Draws& numbers, std::int64_t rung_of_field)
+  SwendsenWang(const ClusterJob& given, const Team& members, T* spins, const Draws& numbers, std::int64_t rung_of_field,
+               bool with_moments)
       : job(given),
         team(members),
         field(spins),
@@ -70,7 +73,9 @@ struct SwendsenWang {
         words(bits::words_for(sites)),
         begin(first_word(members.rank)),
         end(first_word(members.rank + 1)),
-        parent(given.sites + slot() * words * 64) {
+        parent(given.sites + slot() * words * 64),
+        moments(with_moments ? given.moments + slot() * words * 64 : nullptr),
+        fourths(given.fourths + slot() * ((words + margin - 1) / margin)) {
     std::uint64_t* map = job.maps + slot() * (job.planes + job.link_count + 2) * job.map_length + margin;
     for (int p = 0; p < job.planes; ++p, map += job.map_length) plane[p] = map;
     for (int l = 0; l < job.link_count; ++l, map += job.map_length) active[l] = map;
@@ -87,7 +92,7 @@ struct SwendsenWang {
     return word < words ? word : words;
   }
 
-  void step(std::int64_t& clusters) {
+  void step(std::int64_t& clusters, std::int64_t* sums) {
     for (std::int64_t k = begin; k < end; ++k) pack(k);
     team.wait();
     for (std::int64_t k = begin; k < end;) k += end - k > lanes::width ? activate<2>(k) : activate<1>(k);
@@ -105,9 +110,16 @@ struct SwendsenWang {
       team.wait();
     }
     std::int64_t roots = 0;
-    for (std::int64_t k = begin; k < end; ++k) roots += job.batch.q > 0 ? expand_colours(k) : expand_flips(k);
+    for (std::int64_t k = begin; k < end; ++k)
+      roots += job.batch.q > 0      ? expand_colours(k)
+               : moments == nullptr ? expand_flips<false>(k)
+                                    : expand_flips<true>(k);
     __atomic_fetch_add(&clusters, roots, __ATOMIC_RELAXED);
     team.wait();
+    if (moments != nullptr) {
+      take_moments(sums);
+      team.wait();
+    }
   }
 
   void pack(std::int64_t k) const {
@@ -261,19 +273,56 @@ struct SwendsenWang {
     write(k, [&colours](T* values) { __builtin_memcpy(values, colours, sizeof colours); });
   }
 
+  template <bool with_moments>
   std::int64_t expand_flips(std::int64_t k) const {
-    std::int64_t roots = 0;
-    std::uint64_t turned = 0, before = 0;
-    for (std::uint64_t runs = starts[k]; runs != 0; runs &= runs - 1) {
+    std::uint64_t turned = 0, before = 0, roots = 0;
+    for (std::uint64_t runs = starts[k]; runs != 0;) {
       const int x = bits::lowest(runs);
       const std::uint32_t run = static_cast<std::uint32_t>(64 * k + x), root = flatten(run);
+      runs &= runs - 1;
       const std::uint64_t turns = coins[root >> 6] >> (root & 63) & 1;
       turned ^= (0 - (turns ^ before)) << x;  // from here on
       before = turns;
-      roots += root == run;
+      roots |= static_cast<std::uint64_t>(root == run) << x;
+      if (with_moments) add_run(k, x, runs, root);
     }
     write(k, [turned](T* spins) { bits::turn_spins(turned, spins); });
-    return roots;
+    if (with_moments) starts[k] = roots;  // all that is asked of them from here on
+    return bits::count(roots);
+  }
+
+  // Adds the magnetization of the run at x, which ends where the next of `behind` begins, to that of its cluster. Spins
+  // of a cluster agree where bonds need equal ones; its sign does not matter.
+  void add_run(std::int64_t k, int x, std::uint64_t behind, std::uint32_t root) const {
+    const std::int64_t left = sites - 64 * k;
+    const int stop = behind != 0 ? bits::lowest(behind) : left < 64 ? static_cast<int>(left) : 64;
+    std::int32_t magnetization = stop - x;
+    if (job.unequal) magnetization -= 2 * bits::count(bits::from(plane[0][k], x) & ~0ull >> (64 - stop));
+    if (team.size > 1) __atomic_fetch_add(&moments[root], magnetization, __ATOMIC_RELAXED);
+    else moments[root] += magnetization;
+  }
+
+  // Adds the second and fourth moments of this share's clusters, and clears them for the next time. Fourth powers are
+  // doubles, added in each block of sites by itself, so that it does not matter how the blocks were shared.
+  void take_moments(std::int64_t* sums) const {
+    std::int64_t second = 0;
+    for (std::int64_t k = begin; k < end; ++k) {
+      double& fourth = fourths[k / margin];
+      if (k % margin == 0) fourth = 0;
+      for (std::uint64_t roots = starts[k]; roots != 0; roots &= roots - 1) {
+        std::int32_t& moment = moments[64 * k + bits::lowest(roots)];
+        const std::int64_t square = static_cast<std::int64_t>(moment) * moment;
+        second += square;
+        fourth += static_cast<double>(square) * static_cast<double>(square);
+        moment = 0;
+      }
+    }
+    __atomic_fetch_add(&sums[2], second, __ATOMIC_RELAXED);
+    team.wait();
+    if (team.rank != 0) return;
+    double total = 0;
+    for (std::int64_t block = 0; block * margin < words; ++block) total += fourths[block];
+    __builtin_memcpy(sums + 3, &total, sizeof total);
   }
 
   std::int64_t expand_colours(std::int64_t k) const {

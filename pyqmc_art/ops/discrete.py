@@ -77,7 +77,8 @@ class Batch:
     key, first_replica, first_step : the random stream; first_replica counts replicas times rungs
     steps, every : how many steps, and after which of them to measure
     sums : int64, shape (steps // every, batch, 2): equal bonds and magnetization (Ising) or sites of the commonest
-        colour (Potts); an empty array measures nothing
+        colour (Potts); with four columns Swendsen-Wang adds the second and (bits of a float64) fourth moments of the
+        clusters' magnetizations; an empty array measures nothing
     tally : int64, shape (batch,): accepted changes, clusters or changed sites are added
     """
 

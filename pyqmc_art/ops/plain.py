@@ -8,7 +8,8 @@ The arguments every kernel takes, in this order:
 
 ``field`` (batch, sites); ``neighbours`` (sites, 2 * directions), forward, backward, direction by direction, -1 absent;
 ``rungs``, ``q`` (0: Ising), ``key`` (uint64), ``first_replica``, ``first_step``, ``steps``, ``every``,
-``sums`` (steps // every, batch, 2), int64, or an empty array for no measurements; ``tally`` (batch), int64.
+``sums`` (steps // every, batch, 2, or 4 with cluster moments), int64, or an empty array for no measurements;
+``tally`` (batch), int64.
 """
 
 from __future__ import annotations
@@ -223,7 +224,7 @@ def turns(key: Words, site: int, replica: int, step: int) -> bool:
     return bool(words[site >> 5 & 3] >> np.uint64(site & 31) & _ONE)
 
 
-def colour_of(key: Words, site: int, q: int, replica: int, step: int) -> int:
+def colour_of(key: Words, site: int, q: int, replica: int, step: int) -> Any:
     """The colour of the cluster named by a site: from 32 upper and 31 lower digits in word site % 4 of two blocks."""
     upper = block(key, _FLIP, site >> 2, 0, replica, step)[site & 3]
     lower = block(key, _FLIP, site >> 2, 1, replica, step)[site & 3]
@@ -235,6 +236,22 @@ def root_of(parent: Array, i: int) -> int:
     while parent[i] != i:
         i = parent[i]
     return i
+
+
+def add_cluster_moments(moment: Array, sums: Array) -> None:
+    """Add the squares of the clusters' magnetizations to column 2; the fourth powers, as a float64, to column 3.
+
+    The fourth powers are added in blocks of 1024 sites, and then the blocks, so that every backend rounds alike.
+    """
+    total = np.zeros(1)
+    for first in range(0, moment.shape[0], 1024):
+        part = 0.0
+        for i in range(first, min(first + 1024, moment.shape[0])):
+            square = moment[i] * moment[i]
+            sums[2] += square
+            part += float(square) * float(square)
+        total[0] += part
+    sums[3] = total.view(np.int64)[0]
 
 
 def swendsen_wang_steps(
@@ -258,6 +275,7 @@ def swendsen_wang_steps(
     sites = field.shape[1]
     parent = np.zeros(sites, np.int64)
     held = np.zeros(sites, np.int64)
+    moment = np.zeros(sites, np.int64)
     for index in range(field.shape[0]):
         spins = field[index]
         rung = index % rungs
@@ -278,6 +296,11 @@ def swendsen_wang_steps(
             for i in range(sites):
                 if spins[i] == ghost_spin and happens(key, _GHOST, i, ghost[rung], replica, step):
                     held[root_of(parent, i)] = 1
+            if sums.size > 0 and sums.shape[2] == 4 and (t + 1) % every == 0:
+                moment[:] = 0
+                for i in range(sites):
+                    moment[root_of(parent, i)] += spins[i]
+                add_cluster_moments(moment, sums[(t + 1) // every - 1, index])
             for i in range(sites):
                 root = root_of(parent, i)
                 if root == i:

@@ -10,7 +10,9 @@ from pyqmc_art.errors import InputError
 from pyqmc_art.lattice import acceptance
 from pyqmc_art.lattice.actions import Ising
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel, Target
+from pyqmc_art.lattice.observables import ImprovedPower
 from pyqmc_art.ops import discrete
+from pyqmc_art.protocols import Observable
 
 MAX_CLUSTERS = 2**20
 
@@ -61,6 +63,10 @@ class SwendsenWang(_ClusterKernel):
 
     name: ClassVar[str] = "swendsen-wang"
     tally_name: ClassVar[str] = "clusters"
+
+    def _averages(self, observable: Observable) -> bool:
+        free = isinstance(self.action, Ising) and self.action.h == 0 and not self.ladder
+        return isinstance(observable, ImprovedPower) and free
 
     def _run(self, batch: discrete.Batch) -> None:
         self._operations.swendsen_wang_steps(batch, *self._bonds())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyqmc_art.backends import default_threads, resolve
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising, Potts
-from pyqmc_art.lattice.observables import SumObservable, evaluate
+from pyqmc_art.lattice.observables import ImprovedPower, SumObservable, evaluate
 from pyqmc_art.ops import discrete
 from pyqmc_art.protocols import Field, Info, Observable, Series, State
 from pyqmc_art.rng import Stream
@@ -156,14 +156,15 @@ class CompiledKernel:
         if state.step + n > MAX_STEPS:
             raise InputError(f"step {state.step + n} is beyond 2^32, where the random stream would repeat itself")
         tally = np.zeros(replicas * self.rungs, np.int64)
-        fused = [o for o in observables if isinstance(o, SumObservable)]
+        fused = [o for o in observables if isinstance(o, SumObservable) or self._averages(o)]
         whole = len(fused) == len(observables)
         stretch = n if whole or n < every else every
         series: dict[str, list[NDArray[np.float64]]] = {o.name: [] for o in observables}
         done = 0
         while done < n:
             todo = min(stretch, n - done)
-            sums = self._steps(stream, state, todo, every, bool(fused), tally)
+            columns = 4 if any(map(self._averages, fused)) else 2 if fused else 0
+            sums = self._steps(stream, state, todo, every, columns, tally)
             done += todo
             if todo < every:
                 continue
@@ -191,18 +192,24 @@ class CompiledKernel:
                     tally = np.zeros(count, np.int64)
                     self._operations.measure(self._batch(Stream(0), 0, field, 1, 1, sums, tally))
                 values[o.name] = self._from_sums(o, sums)[0]
+            elif isinstance(o, ImprovedPower) and self._averages(o):
+                values[o.name] = o.plain(self.action, field)
             else:
                 values[o.name] = evaluate(o, self.targets, field)
         return values
+
+    def _averages(self, observable: Observable) -> bool:
+        """Whether the steps measure this observable as an average over the orientations of their clusters."""
+        return False
 
     def _attempts(self) -> int:
         """What one unit of the tally is divided by, for each step: by default the sites."""
         return self.action.lattice.sites
 
     def _steps(
-        self, stream: Stream, state: State, n: int, every: int, measure: bool, tally: NDArray[np.int64]
+        self, stream: Stream, state: State, n: int, every: int, columns: int, tally: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        sums = np.zeros((n // every if measure else 0, len(tally), 2), np.int64)
+        sums = np.zeros((n // every if columns else 0, len(tally), columns), np.int64)
         self._run(self._batch(stream.fold(self.name), state.step, state.field, n, every, sums, tally))
         state.step += n
         return sums
@@ -237,8 +244,11 @@ class CompiledKernel:
         """Whether the steps of so many fields take longer than it takes to start threads."""
         return fields * self.action.lattice.sites * steps >= WORTH_A_THREAD
 
-    def _from_sums(self, observable: SumObservable, sums: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Evaluate the sums (measurements, batch, 2) of every rung by its own action."""
-        by_rung = sums.reshape(len(sums), sums.shape[1] // self.rungs, self.rungs, 2)
+    def _from_sums(self, observable: Any, sums: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Evaluate the sums (measurements, batch, 2 or 4) of every rung by its own action."""
+        if isinstance(observable, ImprovedPower):
+            second, fourth = sums[..., 2].astype(np.float64), sums[..., 3].copy().view(np.float64)
+            return observable.from_moments(self.action, second, fourth)
+        by_rung = sums.reshape(len(sums), sums.shape[1] // self.rungs, self.rungs, sums.shape[2])
         values = [observable.from_sums(a, by_rung[:, :, k, 0], by_rung[:, :, k, 1]) for k, a in enumerate(self.targets)]
         return np.stack(values, axis=2) if self.ladder else values[0]

@@ -27,13 +27,19 @@ if TYPE_CHECKING:
     from pyqmc_art.lattice.kernels.compose import Composition, build
     from pyqmc_art.lattice.kernels.constrained import Constrained
     from pyqmc_art.lattice.kernels.custom import CustomKernel
+    from pyqmc_art.lattice.kernels.hmc import HMC
     from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
     from pyqmc_art.lattice.kernels.tempering import Tempering
+    from pyqmc_art.lattice.scalar import Phi4
+    from pyqmc_art.lattice.vector import ON
     from pyqmc_art.rng import Stream
     from pyqmc_art.stats.estimate import Estimate
     from pyqmc_art.store.ensemble import Ensemble, open_ensemble
 
 _HOME = {
+    "HMC": "lattice.kernels.hmc",
+    "ON": "lattice.vector",
+    "Phi4": "lattice.scalar",
     "Composition": "lattice.kernels.compose",
     "Constrained": "lattice.kernels.constrained",
     "CustomKernel": "lattice.kernels.custom",
@@ -58,6 +64,8 @@ _HOME = {
 }
 
 __all__ = [
+    "HMC",
+    "ON",
     "Composition",
     "Constrained",
     "CustomKernel",
@@ -67,6 +75,7 @@ __all__ = [
     "Ising",
     "Lattice",
     "Metropolis",
+    "Phi4",
     "Potts",
     "Stream",
     "SwendsenWang",

@@ -69,14 +69,22 @@ class CompiledKernel:
         self.threads = threads or default_threads()
         self.targets: tuple[Target, ...] = (action,)
         self.ladder: tuple[float, ...] = ()
-        self._operations = discrete.operations(self.backend)
+        self._operations = self._find_operations()
         self._prepare()
+
+    def _find_operations(self) -> Any:
+        """The compiled operations of the backend."""
+        return discrete.operations(self.backend)
+
+    def _empty_sums(self, measurements: int, count: int) -> NDArray[Any]:
+        """Room for the sums that the steps measure."""
+        return np.zeros((measurements, count, 2), np.int64)
 
     def _prepare(self) -> None:
         """Compute the tables of ``self.targets``, one row for each rung."""
         raise TypeError(f"{type(self).__name__} must define _prepare")
 
-    def _run(self, batch: discrete.Batch) -> None:
+    def _run(self, batch: Any) -> None:
         """Do the steps of a batch."""
         raise TypeError(f"{type(self).__name__} must define _run")
 
@@ -182,12 +190,12 @@ class CompiledKernel:
     def measure(self, field: Field, observables: Sequence[Observable]) -> dict[str, NDArray[np.float64]]:
         """Evaluate observables on a field as it is: name -> values of shape (replica, [rung])."""
         values: dict[str, NDArray[np.float64]] = {}
-        sums: NDArray[np.int64] | None = None
+        sums: NDArray[Any] | None = None
         for o in observables:
             if isinstance(o, SumObservable):
                 if sums is None:
                     count = len(field) * self.rungs
-                    sums = np.zeros((1, count, 2), np.int64)
+                    sums = self._empty_sums(1, count)
                     tally = np.zeros(count, np.int64)
                     self._operations.measure(self._batch(Stream(0), 0, field, 1, 1, sums, tally))
                 values[o.name] = self._from_sums(o, sums)[0]
@@ -201,8 +209,8 @@ class CompiledKernel:
 
     def _steps(
         self, stream: Stream, state: State, n: int, every: int, measure: bool, tally: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        sums = np.zeros((n // every if measure else 0, len(tally), 2), np.int64)
+    ) -> NDArray[Any]:
+        sums = self._empty_sums(n // every if measure else 0, len(tally))
         self._run(self._batch(stream.fold(self.name), state.step, state.field, n, every, sums, tally))
         state.step += n
         return sums
@@ -214,9 +222,9 @@ class CompiledKernel:
         field: Field,
         n: int,
         every: int,
-        sums: NDArray[np.int64],
+        sums: NDArray[Any],
         tally: NDArray[np.int64],
-    ) -> discrete.Batch:
+    ) -> Any:
         sites = self.action.lattice.sites
         return discrete.Batch(
             geometry=self.action.lattice,
@@ -233,8 +241,8 @@ class CompiledKernel:
             threads=self.threads if len(tally) * sites * n >= WORTH_A_THREAD else 1,
         )
 
-    def _from_sums(self, observable: SumObservable, sums: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Evaluate the sums (measurements, batch, 2) of every rung by its own action."""
-        by_rung = sums.reshape(len(sums), sums.shape[1] // self.rungs, self.rungs, 2)
-        values = [observable.from_sums(a, by_rung[:, :, k, 0], by_rung[:, :, k, 1]) for k, a in enumerate(self.targets)]
+    def _from_sums(self, observable: SumObservable, sums: NDArray[Any]) -> NDArray[np.float64]:
+        """Evaluate the sums (measurements, batch, columns) of every rung by its own action."""
+        by_rung = sums.reshape(len(sums), sums.shape[1] // self.rungs, self.rungs, sums.shape[2])
+        values = [observable.from_sums(a, *np.moveaxis(by_rung[:, :, k], -1, 0)) for k, a in enumerate(self.targets)]
         return np.stack(values, axis=2) if self.ladder else values[0]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
-from pyqmc_art.lattice.kernels.compiled import Target
 from pyqmc_art.lattice.kernels.constrained import Constrained
+from pyqmc_art.lattice.kernels.hmc import HMC
 from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
 from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel
 from pyqmc_art.lattice.kernels.tempering import Tempering
@@ -21,7 +21,7 @@ from pyqmc_art.protocols import Field, Info, Observable, State
 from pyqmc_art.rng import Stream
 
 KERNELS: Final[dict[str, Any]] = {
-    kernel.name: kernel for kernel in (Metropolis, HeatBath, SwendsenWang, Wolff, Constrained, Tempering)
+    kernel.name: kernel for kernel in (Metropolis, HeatBath, SwendsenWang, Wolff, HMC, Constrained, Tempering)
 }
 
 MAX_REPETITIONS: Final = 2**20
@@ -135,7 +135,7 @@ class Composition(StepwiseKernel):
 
 def build(
     name: str,
-    action: Target,
+    action: Any,
     options: Mapping[str, Any] | None = None,
     *,
     backend: str | None = None,
@@ -174,7 +174,7 @@ def build(
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Composition(parts)
 
 
-def _build_one(cls: Any, action: Target, given: dict[str, Any], backend: str | None, threads: int | None) -> Any:
+def _build_one(cls: Any, action: Any, given: dict[str, Any], backend: str | None, threads: int | None) -> Any:
     own = {key: value for key, value in given.items() if key in cls.options}
     if cls is not Tempering:
         return cls(action, **own, backend=backend, threads=threads)

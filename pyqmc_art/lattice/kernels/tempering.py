@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.acceptance import integer_probability
-from pyqmc_art.lattice.actions import finite
+from pyqmc_art.lattice.couplings import finite
 from pyqmc_art.lattice.kernels.compiled import Target
 from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel
 from pyqmc_art.lattice.observables import Energy

@@ -84,6 +84,23 @@ class Susceptibility:
 
 
 @dataclass(frozen=True)
+class Virial:
+    """(1/V) sum phi dS/dphi of phi^4: its average is 1 at every coupling (Schwinger-Dyson equation)."""
+
+    name: str = "virial"
+    models: tuple[str, ...] = ("phi4",)
+
+    def __call__(self, action: Phi4, field: Field) -> Floats:
+        """Value for each replica."""
+        return self.from_sums(action, *field_sums(action, field))
+
+    def from_sums(self, action: Phi4, *sums: Floats) -> Floats:
+        """Value from the sums."""
+        g, a, b = action.coefficients
+        return np.asarray(2 * (g * sums[3] + a * sums[1] + 2 * b * sums[2]) / action.lattice.sites, np.float64)
+
+
+@dataclass(frozen=True)
 class Correlator:
     """Two-point function at zero momentum along the first axis, t = 0 .. T/2.
 
@@ -143,6 +160,7 @@ FIELD_OBSERVABLES: tuple[Any, ...] = (
     ScalarSum("phi4", 2),
     ScalarSum("ising_energy", 4, 0.5),
     Susceptibility(),
+    Virial(),
     Correlator(),
     Helicity(),
 )

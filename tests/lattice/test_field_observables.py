@@ -53,6 +53,7 @@ def test_scalar_observables_site_by_site(phi: Any) -> None:
         "susceptibility": total**2 / 24,
         "ising_energy": sum(phi[a] * phi[b] for a, b, _ in BONDS) / 48,
         "action": SCALAR(phi[None])[0] / 24,
+        "virial": -(phi * SCALAR.force(phi[None])[0]).sum() / 24,
     }
     for name, number in expected.items():
         assert value(name, SCALAR, phi) == pytest.approx(number, rel=1e-12), name

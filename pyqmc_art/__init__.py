@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pyqmc_art.lattice.kernels.compose import Composition, build
     from pyqmc_art.lattice.kernels.constrained import Constrained
     from pyqmc_art.lattice.kernels.custom import CustomKernel
+    from pyqmc_art.lattice.kernels.field_local import Overrelaxation
     from pyqmc_art.lattice.kernels.hmc import HMC
     from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
     from pyqmc_art.lattice.kernels.tempering import Tempering
@@ -49,6 +50,7 @@ _HOME = {
     "Ising": "lattice.actions",
     "Lattice": "lattice.geometry",
     "Metropolis": "lattice.kernels.local",
+    "Overrelaxation": "lattice.kernels.field_local",
     "Potts": "lattice.actions",
     "Stream": "rng",
     "SwendsenWang": "lattice.kernels.cluster",
@@ -75,6 +77,7 @@ __all__ = [
     "Ising",
     "Lattice",
     "Metropolis",
+    "Overrelaxation",
     "Phi4",
     "Potts",
     "Stream",

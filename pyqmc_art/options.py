@@ -65,8 +65,8 @@ class SampleOptions:
     convention
         A, B, C or D: normalization of the field (phi4).
     kernel
-        metropolis, heat-bath, swendsen-wang, wolff, hmc, constrained or tempering, joined by + and with counts:
-        metropolis+2*wolff.
+        metropolis, heat-bath, overrelaxation, swendsen-wang, wolff, hmc, constrained or tempering, joined by + and
+        with counts: metropolis+2*wolff.
     clusters
         Clusters in one step (wolff).
     magnetization

@@ -25,6 +25,7 @@ FieldBatch make_batch(const Lattice& lattice, const py::array& neighbours, py::a
                       std::uint64_t key, std::uint32_t first_replica, std::uint32_t first_step, std::int64_t steps,
                       std::int64_t every, py::array& sums, py::array& tally, int threads) {
   if (field.ndim() != 3 || field.shape(2) < 1) throw BadArgument("field must have shape (batch, sites, components)");
+  if (field.shape(2) > 64) throw BadArgument("a field has at most 64 components");
   if (couplings.ndim() != 2 || couplings.shape(0) < 1) throw BadArgument("couplings must have shape (rungs, 3)");
   FieldBatch batch{};
   batch.lattice = lattice;
@@ -92,6 +93,40 @@ void bind_scalar(py::module_& module) {
       },
       py::arg("batch"), py::arg("kicks"), py::arg("drifts"), py::arg("spread"), py::arg("error"),
       "Trajectories of hybrid Monte Carlo; `error` (steps, batch) receives the energy errors.");
+
+  module.def(
+      "field_local_steps",
+      [](FieldBatch batch, std::int32_t rule, py::array width) {
+        if (rule < 0 || rule > 2 || (rule == 2 && batch.components == 1)) throw BadArgument("rule is 0, 1 or 2");
+        const FieldLocalJob job{batch, rule, view<double>("width", width, {batch.batch})};
+        const FieldKernels& kernels = field_kernels_in_use();
+        py::gil_scoped_release release;  // scratch memory and sweeps need no Python
+        FieldLocalJob own = job;
+        const std::vector<double> scratch = give_scratch(own.batch);
+        kernels.local(own);
+      },
+      py::arg("batch"), py::arg("rule"), py::arg("width"),
+      "Coloured sweeps: rule 0 Metropolis, 1 heat bath, 2 overrelaxation (unit vectors).");
+
+  const auto run_cluster = [](FieldBatch batch, std::int64_t clusters, void (*kernel)(const FieldClusterJob&)) {
+    py::gil_scoped_release release;  // scratch memory and clusters need no Python
+    const std::vector<double> scratch = give_scratch(batch);
+    const std::int64_t slots = std::max<std::int64_t>(1, std::min<std::int64_t>(batch.threads, batch.batch));
+    std::vector<std::uint32_t> sites(static_cast<std::size_t>(slots * sites_of(batch.lattice)));
+    std::vector<std::uint8_t> marks(sites.size());
+    kernel(FieldClusterJob{batch, clusters, sites.data(), marks.data()});
+  };
+  module.def(
+      "field_swendsen_wang_steps",
+      [=](FieldBatch batch) { run_cluster(batch, 1, field_kernels_in_use().swendsen_wang); }, py::arg("batch"),
+      "Swendsen-Wang of an embedded Ising model: all bonds, all clusters, once a step.");
+  module.def(
+      "field_wolff_steps",
+      [=](FieldBatch batch, std::int64_t clusters) {
+        if (clusters < 1 || clusters > 1 << 20) throw BadArgument("clusters is from 1 to 2^20");
+        run_cluster(batch, clusters, field_kernels_in_use().wolff);
+      },
+      py::arg("batch"), py::arg("clusters"), "Wolff clusters of an embedded Ising model.");
 
   module.def(
       "measure_fields",

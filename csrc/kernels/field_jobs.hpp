@@ -63,6 +63,9 @@ struct FieldClusterJob {
 struct FieldKernels {
   const char* isa;
   void (*hmc)(const HmcJob&);
+  void (*local)(const FieldLocalJob&);
+  void (*swendsen_wang)(const FieldClusterJob&);
+  void (*wolff)(const FieldClusterJob&);
   void (*measure)(const FieldBatch&);
 };
 

@@ -7,6 +7,7 @@
 #include "core/real.hpp"
 #include "kernels/field_jobs.hpp"
 #include "models/scalar.hpp"
+#include "models/vector.hpp"
 
 namespace pyqmc {
 inline namespace PYQMC_ISA {
@@ -82,12 +83,34 @@ inline void scalar_sums_of_row(const FieldBatch& batch, const double* field, std
   out[4] = lane_sum(width, [=](std::int64_t x) { return products[x]; });
 }
 
+inline void vector_sums_of_row(const FieldBatch& batch, const double* field, std::int64_t row, FieldScratch& scratch) {
+  const std::int64_t width = width_of(batch.lattice), n = batch.components;
+  double* products = scratch.first + row * width;
+  for (std::int64_t x = 0; x < width; ++x) {
+    const std::int64_t i = row * width + x;
+    products[x] = 0.0;
+    for (int direction = 0; direction < batch.directions; ++direction) {
+      const std::int32_t j = batch.neighbours[i * 2 * batch.directions + 2 * direction];
+      if (j >= 0) products[x] += dot(n, field + i * n, field + j * n);
+    }
+  }
+  double* out = scratch.rows + row * batch.columns;
+  out[0] = lane_sum(width, [=](std::int64_t x) { return products[x]; });
+  for (std::int64_t a = 0; a < n; ++a) {
+    const double* part = field + row * width * n + a;
+    out[1 + a] = lane_sum(width, [=](std::int64_t x) { return part[x * n]; });
+  }
+}
+
 // Measures after step `done` (counted from 1) when it is due; the field is at rest between two waits of the team.
 inline void measure_field_when_due(const FieldBatch& batch, const double* field, const Team& team, std::int64_t index,
                                    std::int64_t done, FieldScratch& scratch) {
   if (batch.sums == nullptr || done % batch.every != 0) return;
   const std::int64_t rows = rows_of(batch.lattice);
-  for (std::int64_t row = team.begin(rows); row < team.end(rows); ++row) scalar_sums_of_row(batch, field, row, scratch);
+  for (std::int64_t row = team.begin(rows); row < team.end(rows); ++row) {
+    if (batch.components == 1) scalar_sums_of_row(batch, field, row, scratch);
+    else vector_sums_of_row(batch, field, row, scratch);
+  }
   team.wait();
   if (team.rank == 0) {
     double* sums = batch.sums + ((done / batch.every - 1) * batch.batch + index) * batch.columns;

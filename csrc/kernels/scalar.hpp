@@ -2,6 +2,8 @@
 // which defines PYQMC_ISA. No library template is instantiated here, for the reason given in core/host_device.hpp.
 #pragma once
 
+#include "kernels/field_cluster.hpp"
+#include "kernels/field_local.hpp"
 #include "kernels/hmc.hpp"
 
 namespace pyqmc {
@@ -35,6 +37,9 @@ extern const FieldKernels field_kernels;
 const FieldKernels field_kernels = {
     PYQMC_ISA_NAME,
     over<HmcJob, hmc_share<ScalarFlow>, true>,
+    over<FieldLocalJob, field_local_share, true>,
+    over<FieldClusterJob, field_swendsen_wang_share, false>,
+    over<FieldClusterJob, field_wolff_share, false>,
     over<FieldBatch, measure_share, true>,
 };
 

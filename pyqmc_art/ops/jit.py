@@ -25,7 +25,7 @@ def jitted(module: ModuleType) -> Any:
         if not isinstance(function, FunctionType):
             continue
         if function.__module__ != module.__name__ and function.__module__.startswith(_LOOPS):
-            namespace[name] = getattr(jitted(sys.modules[function.__module__]), name)
+            namespace[name] = getattr(jitted(sys.modules[function.__module__]), function.__name__)
     for name, function in vars(module).items():
         if isinstance(function, FunctionType) and function.__module__ == module.__name__:
             copy = FunctionType(function.__code__, namespace, name, function.__defaults__, function.__closure__)

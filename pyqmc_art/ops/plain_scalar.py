@@ -160,9 +160,3 @@ def hmc_steps(
                     phi[i] = end[i]
                 tally[index] += 1
             measure_when_due(phi, neighbours, width, index, t + 1, every, sums)
-
-
-def measure_fields(field: Array, neighbours: Array, width: int, sums: Array) -> None:
-    """Measure every field of the batch as it is; ``sums`` has shape (1, batch, columns)."""
-    for index in range(field.shape[0]):
-        measure(field[index, :, 0], neighbours, width, sums[0, index])

@@ -246,7 +246,7 @@ def _plan(
         plan += [partial(_judge_transitions, case, build, stream) for case in tiny]
         enumerable = [*(cases.EXACT if everything else cases.REPRESENTATIVE), *cases.LADDERS]
         known = [*cases.ENERGIES, *cases.draw_cases(stream.fold("drawn"), effort.drawn)]
-        fields = plan_fields(stream, build, effort.draws // 4, effort.moves, effort.replicas, effort.steps)
+        fields = plan_fields(stream, build, effort.draws // 8, effort.moves, effort.replicas, effort.steps // 2)
     else:
         fields = []
         enumerable = [case for case in catalogue if case.configurations <= _MANY]

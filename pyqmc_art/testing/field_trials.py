@@ -30,9 +30,9 @@ _ROUNDING: Final = 1e-11
 def plan_fields(stream: Stream, build: Builder, draws: int, moves: int, replicas: int, steps: int) -> list[Trial]:
     """All trials of fields: exact starts, known averages, and the properties hybrid Monte Carlo rests on."""
     plan: list[Trial] = [partial(judge_field_oracle, Phi4(Lattice((9,)), 0.6, 0.0))]
-    plan += [partial(judge_field_bytes, case, stream) for case in (*FIELD_STARTS[:3], *FIELD_MEANS[1:2])]
+    plan += [partial(judge_field_bytes, case, stream) for case in FIELD_STARTS]
     plan += [partial(judge_flow, integrator) for integrator in INTEGRATORS.values()]
-    plan += [partial(judge_force, case.action) for case in FIELD_STARTS if isinstance(case.action, Phi4)]
+    plan += [partial(judge_force, case.action) for case in FIELD_STARTS[:5]]
     plan += [partial(judge_field_start, case, build, stream, draws, moves) for case in FIELD_STARTS]
     plan += [partial(judge_energy_errors, case, build, stream) for case in FIELD_STARTS if case.kernel == "hmc"]
     return plan + [partial(judge_field_means, case, build, stream, replicas, steps) for case in FIELD_MEANS]

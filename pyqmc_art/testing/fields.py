@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
 from pyqmc_art.errors import InputError
-from pyqmc_art.lattice.field_exact import free_field, transfer_operator
+from pyqmc_art.lattice.field_exact import chain_energy, free_field, ring_energy, transfer_operator
 from pyqmc_art.lattice.field_observables import field_sums
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.scalar import Phi4
@@ -130,8 +130,10 @@ def field_start_p_value(case: Case, kernel: Any, n: int, stream: Stream, steps: 
     return same_law(case.action, state.field, draw_fields(case.action, n, stream.fold("others")))
 
 
-def exact_field_values(action: Phi4) -> dict[str, float]:
-    """Exact averages of observables: ``virial`` always, and what free fields and the transfer operator know."""
+def exact_field_values(action: Phi4 | ON) -> dict[str, float]:
+    """Exact averages: of phi^4 ``virial`` always, and what free fields, the transfer operator and chains know."""
+    if isinstance(action, ON):
+        return {"energy": ring_energy(action) if action.lattice.periodic[0] else chain_energy(action)}
     values = {"virial": 1.0}
     if action.lam == 0:
         exact = free_field(action)
@@ -151,12 +153,26 @@ _TINY: Final = (
     Phi4(Lattice((3, 3), kind="triangular"), 1.0, 0.0),
 )
 
+_EVEN: Final = Phi4(Lattice((4,), boundary="open"), -1.0, 0.5, convention="D")
+
+_VECTORS: Final = (
+    ON(Lattice((2, 2)), 2, 0.5),
+    ON(Lattice((4,)), 3, 1.0),
+    ON(Lattice((3,), boundary="open"), 4, 0.8),
+)
+
 FIELD_STARTS: Final = (
     Case("hmc", _TINY[0], {"trajectory": 0.7, "md_steps": 8, "randomise": 0.4}),
     Case("hmc", _TINY[1], {"md_steps": 3, "integrator": "omelyan2", "randomise": 0.4}),
     Case("hmc", _TINY[2], {"md_steps": 4, "randomise": 0.4}),
     Case("hmc", _TINY[3], {"md_steps": 2, "integrator": "omelyan4", "randomise": 0.4}),
     Case("hmc", _TINY[4], {"md_steps": 3, "integrator": "omelyan2", "randomise": 0.4}),
+    *(Case(name, action) for name in ("metropolis", "heat-bath") for action in (_TINY[0], _TINY[3], _EVEN)),
+    Case("metropolis+swendsen-wang", _TINY[0]),
+    Case("heat-bath+wolff", _EVEN, {"clusters": 3}),
+    Case("hmc+wolff", _TINY[2], {"md_steps": 4}),
+    *(Case(name, action) for name in ("metropolis", "heat-bath", "swendsen-wang", "wolff") for action in _VECTORS),
+    *(Case("heat-bath+4*overrelaxation", action) for action in _VECTORS),
 )
 """Cases whose exact starts can be drawn."""
 
@@ -166,5 +182,13 @@ FIELD_MEANS: Final = (
     Case("hmc", Phi4(Lattice((2, 2)), -4.0, 8.0), {"md_steps": 8, "randomise": 0.5}),
     Case("hmc", Phi4(Lattice((12, 2)), -1.0, 0.5), {"md_steps": 3, "integrator": "omelyan4", "randomise": 0.3}),
     Case("hmc", Phi4(Lattice((8, 8)), -4.0, 6.008), {"md_steps": 10}),
+    Case("metropolis", Phi4(Lattice((12, 2)), -1.0, 0.5)),
+    Case("heat-bath+wolff", Phi4(Lattice((12, 2)), -1.0, 0.5), {"clusters": 3}),
+    Case("heat-bath", Phi4(Lattice((8, 8)), -4.0, 6.008)),
+    Case("metropolis+swendsen-wang", Phi4(Lattice((8, 8)), -4.0, 6.008)),
+    Case("metropolis", ON(Lattice((12,), boundary="open"), 3, 1.5)),
+    Case("heat-bath+2*overrelaxation", ON(Lattice((16,)), 2, 2.0)),
+    Case("swendsen-wang", ON(Lattice((15,)), 3, 1.5)),
+    Case("wolff", ON(Lattice((11,), boundary="open"), 5, 2.0), {"clusters": 3}),
 )
 """Cases of exactly known averages: at least <sum phi dS/dphi> = V, at every coupling."""

@@ -42,7 +42,7 @@ def test_everything_can_be_built() -> None:
         assert kernel.targets == case.targets
 
 
-FIELD_KERNELS = {"hmc"}
+FIELD_KERNELS = {"hmc", "overrelaxation"}
 """Kernels that only continuous fields have."""
 
 

@@ -10,6 +10,7 @@ from pyqmc_art.errors import InputError
 from pyqmc_art.lattice import acceptance
 from pyqmc_art.lattice.actions import Ising
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel, Target
+from pyqmc_art.lattice.kernels.field_cluster import FieldSwendsenWang, FieldWolff
 from pyqmc_art.ops import discrete
 
 MAX_CLUSTERS = 2**20
@@ -60,6 +61,7 @@ class SwendsenWang(_ClusterKernel):
     """
 
     name: ClassVar[str] = "swendsen-wang"
+    fields: ClassVar[Any] = FieldSwendsenWang
     tally_name: ClassVar[str] = "clusters"
 
     def _run(self, batch: discrete.Batch) -> None:
@@ -81,6 +83,7 @@ class Wolff(_ClusterKernel):
     """
 
     name: ClassVar[str] = "wolff"
+    fields: ClassVar[Any] = FieldWolff
     tally_name: ClassVar[str] = "turned"
     options: ClassVar[tuple[str, ...]] = ("clusters",)
 

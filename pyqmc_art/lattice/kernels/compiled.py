@@ -14,6 +14,8 @@ from pyqmc_art.backends import default_threads, resolve
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising, Potts
 from pyqmc_art.lattice.observables import SumObservable, evaluate
+from pyqmc_art.lattice.scalar import Phi4
+from pyqmc_art.lattice.vector import ON
 from pyqmc_art.ops import discrete
 from pyqmc_art.protocols import Field, Info, Observable, Series, State
 from pyqmc_art.rng import Stream
@@ -48,7 +50,8 @@ class CompiledKernel:
     threads : how many threads the compiled steps may use; None takes OMP_NUM_THREADS, or else all cores
 
     A subclass says what one step is (``_run``), prepares its tables from ``self.targets`` (``_prepare``) and names what
-    it tallies. ``self.targets`` holds one action, or one for each rung of a ladder (``on_ladder``).
+    it tallies. ``conserves`` names what keeps it from reaching every field by itself. ``self.targets`` holds one
+    action, or one for each rung of a ladder (``on_ladder``).
     """
 
     name: ClassVar[str]
@@ -56,6 +59,14 @@ class CompiledKernel:
     models: ClassVar[tuple[type[Ising] | type[Potts], ...]] = (Ising, Potts)
     options: ClassVar[tuple[str, ...]] = ()
     ensemble: str = "canonical"
+    conserves: str = ""
+    fields: ClassVar[Any] = None
+
+    def __new__(cls, action: Any = None, *options: Any, **more: Any) -> Any:
+        """Make the kernel, or for a continuous field the one in ``fields`` that does the same."""
+        if cls.fields is not None and isinstance(action, (Phi4, ON)):
+            return cls.fields(action, *options, **more)
+        return super().__new__(cls)
 
     def __init__(self, action: Target, *, backend: str | None = None, threads: int | None = None) -> None:
         if not isinstance(action, self.models):
@@ -100,6 +111,10 @@ class CompiledKernel:
         kernel.ladder = tuple(a.beta for a in targets)
         kernel._prepare()
         return kernel
+
+    def warming(self) -> Self:
+        """Return this kernel as it is during the warm-up; only kernels that tune something differ."""
+        return self
 
     def using(self, threads: int) -> Self:
         """Return this kernel with another number of threads; the configurations stay the same, byte for byte."""

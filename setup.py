@@ -31,8 +31,8 @@ WARNINGS = ["-Wall", "-Wextra", *(["-Werror"] if os.environ.get("PYQMC_WERROR") 
 X86 = platform.machine().lower() in {"x86_64", "amd64"}
 
 # No -march=native and no fast-math: what is built here runs on every machine of the architecture, and a*b+c is
-# rounded twice everywhere, so that every instruction set computes the same bytes.
-COMMON = ["-O3", "-ffp-contract=off", "-pthread"]
+# rounded twice everywhere, so that every instruction set computes the same bytes. Square roots need not set errno.
+COMMON = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-pthread"]
 AVX2 = ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mpopcnt"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 # The end of a file's stem says which instruction set it is compiled for; run-time dispatch chooses among them.

@@ -27,13 +27,20 @@ if TYPE_CHECKING:
     from pyqmc_art.lattice.kernels.compose import Composition, build
     from pyqmc_art.lattice.kernels.constrained import Constrained
     from pyqmc_art.lattice.kernels.custom import CustomKernel
+    from pyqmc_art.lattice.kernels.field_local import Overrelaxation
+    from pyqmc_art.lattice.kernels.hmc import HMC
     from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
     from pyqmc_art.lattice.kernels.tempering import Tempering
+    from pyqmc_art.lattice.scalar import Phi4
+    from pyqmc_art.lattice.vector import ON
     from pyqmc_art.rng import Stream
     from pyqmc_art.stats.estimate import Estimate
     from pyqmc_art.store.ensemble import Ensemble, open_ensemble
 
 _HOME = {
+    "HMC": "lattice.kernels.hmc",
+    "ON": "lattice.vector",
+    "Phi4": "lattice.scalar",
     "Composition": "lattice.kernels.compose",
     "Constrained": "lattice.kernels.constrained",
     "CustomKernel": "lattice.kernels.custom",
@@ -43,6 +50,7 @@ _HOME = {
     "Ising": "lattice.actions",
     "Lattice": "lattice.geometry",
     "Metropolis": "lattice.kernels.local",
+    "Overrelaxation": "lattice.kernels.field_local",
     "Potts": "lattice.actions",
     "Stream": "rng",
     "SwendsenWang": "lattice.kernels.cluster",
@@ -58,6 +66,8 @@ _HOME = {
 }
 
 __all__ = [
+    "HMC",
+    "ON",
     "Composition",
     "Constrained",
     "CustomKernel",
@@ -67,6 +77,8 @@ __all__ = [
     "Ising",
     "Lattice",
     "Metropolis",
+    "Overrelaxation",
+    "Phi4",
     "Potts",
     "Stream",
     "SwendsenWang",

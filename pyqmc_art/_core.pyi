@@ -31,6 +31,36 @@ class Batch:
         threads: int,
     ) -> None: ...
 
+class FieldBatch:
+    def __init__(
+        self,
+        lattice: Lattice,
+        neighbours: NDArray[np.int32],
+        field: NDArray[np.float64],
+        *,
+        couplings: NDArray[np.float64],
+        key: int,
+        first_replica: int,
+        first_step: int,
+        steps: int,
+        every: int,
+        sums: NDArray[np.float64],
+        tally: NDArray[np.int64],
+        threads: int,
+    ) -> None: ...
+
+def hmc_steps(
+    batch: FieldBatch,
+    kicks: NDArray[np.float64],
+    drifts: NDArray[np.float64],
+    spread: float,
+    error: NDArray[np.float64],
+) -> None: ...
+def field_local_steps(batch: FieldBatch, rule: int, width: NDArray[np.float64]) -> None: ...
+def field_swendsen_wang_steps(batch: FieldBatch) -> None: ...
+def field_wolff_steps(batch: FieldBatch, clusters: int) -> None: ...
+def measure_fields(batch: FieldBatch) -> None: ...
+def normals(key: int, replica: int, step: int, out: NDArray[np.float64]) -> None: ...
 def philox(counter: NDArray[np.uint32], key: int, out: NDArray[np.uint32]) -> None: ...
 def available_isas() -> list[str]: ...
 def isa() -> str: ...

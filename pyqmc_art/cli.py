@@ -28,7 +28,6 @@ DEFAULT_SAMPLE: Final[Mapping[str, Any]] = {
     "every": 1,
     "replicas": 1,
     "seed": 0,
-    "measure": ("energy",),
     "start": "hot",
 }
 _RUN: Final = ("steps", "warmup", "every", "save_every", "replicas", "seed", "measure", "start", "out")
@@ -56,12 +55,12 @@ def sample(
     print_config: _PrintConfig = False,
     settings: Annotated[SampleOptions, _All] = SampleOptions(),  # noqa: B008 - frozen
 ) -> None:
-    """Sample an action (ising, potts) with a kernel and write run.h5; or carry on with --resume run.h5 --steps N.
+    """Sample an action with a kernel and write run.h5; or carry on with --resume run.h5 --steps N.
 
     Parameters
     ----------
     action
-        ising or potts.
+        ising, potts, on or phi4.
     """
     chosen, _ = options.settle(settings, config, word=("action", action))
     if "resume" in chosen:
@@ -73,6 +72,7 @@ def sample(
 def _sample(chosen: dict[str, Any], print_config: bool) -> None:
     from pyqmc_art.lattice import chain
     from pyqmc_art.lattice.actions import ACTIONS
+    from pyqmc_art.lattice.observables import default_measure
     from pyqmc_art.monitor import choose_monitor
 
     full = {**DEFAULT_SAMPLE, **chosen}
@@ -80,6 +80,7 @@ def _sample(chosen: dict[str, Any], print_config: bool) -> None:
         raise InputError(f"no action was given ({', '.join(ACTIONS)}); for instance pyqmc-art sample ising")
     if full["action"] not in ACTIONS:
         raise unknown("action", full["action"], ACTIONS)
+    full.setdefault("measure", default_measure(full["action"]))
     needed = {"shape": "64 64", "kernel": "metropolis"} | ({} if print_config else {"steps": "10000"})
     for key, example in needed.items():
         if key not in full:

@@ -56,15 +56,31 @@ class SampleOptions:
         External field (ising).
     q
         Number of colours (potts).
+    n
+        Number of components (on).
+    m2
+        Squared bare mass (phi4).
+    lam
+        Quartic coupling (phi4).
+    convention
+        A, B, C or D: normalization of the field (phi4).
     kernel
-        metropolis, heat-bath, swendsen-wang, wolff, constrained or tempering, joined by + and with counts:
-        metropolis+2*wolff.
+        metropolis, heat-bath, overrelaxation, swendsen-wang, wolff, hmc, constrained or tempering, joined by + and
+        with counts: metropolis+2*wolff.
     clusters
         Clusters in one step (wolff).
     magnetization
         The magnetization that is kept (constrained).
     exchange
         long-range, local or mixed (constrained).
+    trajectory
+        Length of a trajectory (hmc).
+    md_steps
+        Integration steps in a trajectory (hmc).
+    integrator
+        leapfrog, omelyan2 or omelyan4 (hmc).
+    randomise
+        Lengths vary by this fraction (hmc).
     ladder
         Betas of the rungs (tempering).
     inner
@@ -104,7 +120,15 @@ class SampleOptions:
     J: Annotated[float | None, Parameter(name="--J")] = None
     h: Annotated[float | None, Parameter(name="--h")] = None
     q: Annotated[int | None, Parameter(name="--q", converter=_whole)] = None
+    n: Annotated[int | None, Parameter(name="--n", converter=_whole)] = None
+    m2: float | None = None
+    lam: float | None = None
+    convention: str | None = None
     kernel: str | None = None
+    trajectory: float | None = None
+    md_steps: Annotated[int | None, _Whole] = None
+    integrator: str | None = None
+    randomise: float | None = None
     clusters: Annotated[int | None, _Whole] = None
     magnetization: float | None = None
     exchange: str | None = None

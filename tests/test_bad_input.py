@@ -21,6 +21,8 @@ def files(tmp_path_factory):
     kernel = qa.Metropolis(action)
     for name in ("run.h5", "stateless.h5", "cut.h5", "torn.h5"):
         qa.sample(action, kernel, steps=40, warmup=5, out=folder / name, save_every=20).close()
+    scalar = qa.Phi4(qa.Lattice((4, 4)), m2=1, lam=1)
+    qa.sample(scalar, qa.HMC(scalar, md_steps=3), steps=40, warmup=5, out=folder / "field.h5").close()
     state_path(folder / "stateless.h5").unlink()
     for path in (folder / "cut.h5", state_path(folder / "torn.h5")):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -39,6 +41,7 @@ def here(files, tmp_path):
 
 
 BASE = "sample ising --shape 4 6 --beta 0.4 --kernel metropolis --steps 40"
+FIELD = "sample phi4 --shape 4 4 --kernel hmc --steps 9"
 BAD = [
     # unknown names: the nearest one is named
     ("sampel ising", "sampel", 'Did you mean "sample"?'),
@@ -94,6 +97,31 @@ BAD = [
     ("sample ising --shape 4 6 --beta 0.4 --kernel tempering --ladder 0.3 nan --steps 9", "ladder is nan"),
     ("sample ising --shape 4 6 --beta 0.4 --kernel 3metropolis --steps 9", "cannot be read", "heat-bath+4*wolff"),
     ("sample ising --shape 4 6 --beta 0.4 --kernel metropolis+constrained --steps 9", "share one target"),
+    # continuous fields
+    (f"{FIELD} --m2 1 --lam -1", "lam is -1", "bounded from below"),
+    (f"{FIELD} --m2 -1 --lam 0", "m2 is -1", "lam > 0 or m2 > 0"),
+    (f"{FIELD} --m2 nan --lam 1", "m2 is nan", "finite number"),
+    (f"{FIELD} --m2 1", "needs lam", "--lam"),
+    (f"{FIELD} --m2 1 --lam 1 --beta 2", "no coupling 'beta'", "m2, lam, convention"),
+    (f"{FIELD} --m2 1 --lam 1 --convention E", "unknown convention 'E'", "A, B, C, D"),
+    (f"{FIELD} --m2 1 --lam 1 --convention B --boundary open", "same number of neighbours", "periodic"),
+    (f"{FIELD} --m2 1 --lam 1 --measure energy", "'energy' is not defined for phi4", "phi2"),
+    (f"{FIELD} --m2 1 --lam 1 --trajectory -1", "trajectory is -1", "positive"),
+    (f"{FIELD} --m2 1 --lam 1 --md-steps 0", "md-steps is 0", "from 1"),
+    (f"{FIELD} --m2 1 --lam 1 --integrator leapfog", "'leapfog'", "did you mean 'leapfrog'?"),
+    (f"{FIELD} --m2 1 --lam 1 --randomise 1", "randomise is 1", "below 1"),
+    (f"{FIELD} --m2 1 --lam 1 --clusters 2", "no option 'clusters'", "belongs to wolff"),
+    ("sample phi4 --shape 1 4 --kernel hmc --steps 9 --m2 1 --lam 1", "shape (1, 4)", "at least 2"),
+    ("sample phi4 --shape 3 4 --kernel metropolis --steps 9 --m2 1 --lam 1", "extent 3", "wolff"),
+    ("sample phi4 --shape 4 4 --kernel wolff --steps 9 --m2 1 --lam 1", "keeps |phi|", "heat-bath+wolff"),
+    ("sample on --shape 4 4 --n 3 --beta 1 --kernel overrelaxation --steps 9", "keeps S", "heat-bath+overrelaxation"),
+    ("sample phi4 --shape 4 4 --kernel constrained --steps 9 --m2 1 --lam 1", "'constrained'", "ising", "'phi4'"),
+    ("sample ising --shape 4 4 --beta 0.4 --kernel hmc --steps 9", "'hmc'", "phi4", "'ising'"),
+    ("sample on --shape 4 4 --beta 0.4 --n 1 --kernel metropolis --steps 9", "n is 1", "from 2 to 64"),
+    ("sample on --shape 4 4 --beta -0.4 --n 3 --kernel metropolis --steps 9", "beta is -0.4", "beta >= 0"),
+    ("sample on --shape 4 4 --beta 0.4 --kernel metropolis --steps 9", "needs n", "--n"),
+    ("sample --resume field.h5 --steps 50 --convention B", "convention is 'A' in the file"),
+    ("sample --resume field.h5 --steps 50 --md-steps 9", "md_steps is 3 in the file"),
     # counts
     ("sample ising --shape 4 6 --beta 0.4 --kernel metropolis", "no steps was given", "--steps"),
     ("sample ising --beta 0.4 --kernel metropolis --steps 9", "no shape was given", "--shape 64 64"),

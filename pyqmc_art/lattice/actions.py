@@ -11,22 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError, unknown
+from pyqmc_art.lattice.couplings import finite
 from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.lattice.spaces import Space, colours, spins
+from pyqmc_art.lattice.vector import ON
 from pyqmc_art.protocols import Field
 
 MAX_POTTS_STATES = 32767
-
-
-def finite(name: str, value: object) -> float:
-    """Return a coupling as a finite float, or say what is wrong with it."""
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
-        raise InputError(f"{name} is {value!r}; expected a finite number")
-    return number
 
 
 def equal_bonds(lattice: Lattice, field: Field) -> NDArray[np.int64]:
@@ -161,10 +153,10 @@ def _check_strength(beta: float, largest: float) -> None:
         raise InputError(f"beta is {beta} and |H| up to {largest}: their product overflows; give smaller couplings")
 
 
-ACTIONS: Final[dict[str, type[Ising] | type[Potts]]] = {"ising": Ising, "potts": Potts}
+ACTIONS: Final[dict[str, Any]] = {"ising": Ising, "potts": Potts, "phi4": Phi4, "on": ON}
 
 
-def build(name: str, lattice: Lattice, couplings: Mapping[str, Any]) -> Ising | Potts:
+def build(name: str, lattice: Lattice, couplings: Mapping[str, Any]) -> Any:
     """Build an action from its name and its couplings by the names the command line uses.
 
     Raises

@@ -82,7 +82,8 @@ def chain(
         size = min(left, max(1, int(pace.seconds / per_step)) if per_step else 1)
         wall, cpu = time.perf_counter(), time.process_time()
         if warming:
-            series, info = _advance(kernel, stream, state, size)
+            warm = kernel.warming() if hasattr(kernel, "warming") else kernel
+            series, info = _advance(warm, stream, state, size)
             fields = None
         else:
             series, fields, info = _measured(

@@ -14,7 +14,7 @@ from pyqmc_art.lattice import actions
 from pyqmc_art.lattice.blocks import BLOCK_SECONDS, Block, Pace, chain
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.kernels import compose
-from pyqmc_art.lattice.observables import find
+from pyqmc_art.lattice.observables import default_measure, find
 from pyqmc_art.lattice.run import Run
 from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Monitor, Observable, State
@@ -54,7 +54,7 @@ def sample(
     replicas: int = 1,
     seed: int = 0,
     every: int = 1,
-    measure: Sequence[str | Observable] = ("energy",),
+    measure: Sequence[str | Observable] | None = None,
     out: str | Path | None = None,
     save_every: int | None = None,
     start: str = "hot",
@@ -72,7 +72,7 @@ def sample(
     replicas : independent chains, the first axis of every field
     seed : 0 to 2^63 - 1
     every : measure after every ``every``-th step
-    measure : names of observables, or observables
+    measure : names of observables, or observables; None measures the energy (phi2 of phi^4)
     out : HDF5 file to write; None keeps the series (and saved fields) in memory
     save_every : keep the field after every ``save_every``-th step, a multiple of ``every``
     start : ``"hot"`` or ``"cold"``
@@ -104,7 +104,7 @@ def sample(
     counts = _checked_counts(counts, kernel.rungs)
     if start not in ("hot", "cold"):
         raise InputError(f"start is {start!r}; expected 'hot' or 'cold'")
-    observables = _find(measure)
+    observables = _find(default_measure(action.name) if measure is None else measure, action)
     stream = Stream.from_seed(seed)
     configuration = {
         **describe(kernel),
@@ -159,7 +159,7 @@ def resume(
         _check_kernel(kernel)
         check_same_configuration(configuration, {**configuration, **describe(kernel)})
     configuration.update(_checked_counts({k: configuration[k] for k in _COUNTS}, kernel.rungs))
-    observables = _find(configuration["measure"] if measure is None else measure)
+    observables = _find(configuration["measure"] if measure is None else measure, kernel.action)
     check_same_configuration(configuration, {**configuration, "measure": [o.name for o in observables]})
     done = read_checkpoint(state_path(path.resolve()))[0].step - configuration["warmup"]
     if done > configuration["steps"]:
@@ -240,13 +240,13 @@ def _using(kernel: Any, threads: int | None) -> Any:
     return kernel.using(int(threads))
 
 
-def _find(measure: Sequence[str | Observable]) -> tuple[Observable, ...]:
+def _find(measure: Sequence[str | Observable], action: Any) -> tuple[Observable, ...]:
     """Find observables by name; one name alone is a list of one."""
     wanted = [measure] if isinstance(measure, str) else list(measure)
     for item in wanted:
         if not isinstance(item, str) and not (callable(item) and isinstance(getattr(item, "name", None), str)):
             raise InputError(f"measure holds {item!r}; expected names, or functions of (action, field) with a name")
-    observables = find(wanted)
+    observables = find(wanted, action)
     names = [o.name for o in observables]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

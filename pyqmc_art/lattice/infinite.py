@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ellipkm1
 
 from pyqmc_art.errors import InputError, unknown
-from pyqmc_art.lattice.actions import finite
+from pyqmc_art.lattice.couplings import finite
 
 ISING_CRITICAL_BETA: Final = math.log(1 + math.sqrt(2)) / 2
 """Critical beta of the Ising model on the square lattice (J = 1, h = 0)."""

@@ -1,4 +1,4 @@
-"""Observables of discrete models: pure functions of a field, and where possible of its integer sums."""
+"""Observables: pure functions of a field, and where possible of the sums that the compiled loops measure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.lattice.actions import Ising, Potts, equal_bonds
+from pyqmc_art.lattice.field_observables import FIELD_OBSERVABLES, action_of_sums, field_sums
+from pyqmc_art.lattice.scalar import Phi4
+from pyqmc_art.lattice.vector import ON
 from pyqmc_art.protocols import Field, Observable
 
-Discrete = Ising | Potts
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Sums = tuple[NDArray[Any], ...]
 
 
 @runtime_checkable
 class SumObservable(Protocol):
     """An observable that needs only the sums the compiled loops measure.
 
-    ``equal`` is the number of bonds whose ends agree; ``magnetization`` the sum of the spins (Ising) or the number of
-    sites of the commonest colour (Potts).
+    Discrete models: the number of bonds whose ends agree, and the sum of the spins (Ising) or the number of sites of
+    the commonest colour (Potts). Fields: see :func:`pyqmc_art.lattice.field_observables.field_sums`.
     """
 
     @property
@@ -31,17 +34,19 @@ class SumObservable(Protocol):
         """Its name in series and files."""
         ...
 
-    def __call__(self, action: Discrete, field: Field) -> Floats:
+    def __call__(self, action: Any, field: Field) -> Floats:
         """Value for each replica."""
         ...
 
-    def from_sums(self, action: Discrete, equal: Integers, magnetization: Integers) -> Floats:
+    def from_sums(self, action: Any, *sums: NDArray[Any]) -> Floats:
         """Value from the sums, any shape."""
         ...
 
 
-def sums(action: Discrete, field: Field) -> tuple[Integers, Integers]:
-    """Return the sums of a field of shape (replica, *lattice.shape), by NumPy: the obvious version."""
+def sums(action: Any, field: Field) -> Sums:
+    """Return the sums of a field of shape (replica, *lattice.shape, ...), by NumPy: the obvious version."""
+    if isinstance(action, (Phi4, ON)):
+        return tuple(field_sums(action, field))
     flat = field.reshape(len(field), action.lattice.sites)
     if isinstance(action, Ising):
         return equal_bonds(action.lattice, field), flat.sum(axis=1, dtype=np.int64)
@@ -52,24 +57,28 @@ def sums(action: Discrete, field: Field) -> tuple[Integers, Integers]:
 class _FromSums:
     """Evaluates a field through its sums."""
 
-    def __call__(self, action: Discrete, field: Field) -> Floats:
+    def __call__(self, action: Any, field: Field) -> Floats:
         return self.from_sums(action, *sums(action, field))
 
-    def from_sums(self, action: Discrete, equal: Integers, magnetization: Integers) -> Floats:
+    def from_sums(self, action: Any, *sums: NDArray[Any]) -> Floats:
         raise TypeError("an observable of sums defines from_sums")
 
 
 @dataclass(frozen=True)
 class Energy(_FromSums):
-    """H per site, with J and h: H = -J sum s s' - h sum s (Ising), H = -J sum delta (Potts)."""
+    """H per site: H = -J sum s s' - h sum s (Ising), H = -J sum delta (Potts), H = -sum s . s' (O(n))."""
 
     name: str = "energy"
+    models: tuple[str, ...] = ("ising", "potts", "on")
 
-    def from_sums(self, action: Discrete, equal: Integers, magnetization: Integers) -> Floats:
+    def from_sums(self, action: Any, *sums: NDArray[Any]) -> Floats:
         """H / V."""
+        if isinstance(action, ON):
+            return -sums[0] / action.lattice.sites
+        equal, magnetization = sums
         if isinstance(action, Ising):
             return action.hamiltonian(2 * equal - action.lattice.bonds, magnetization) / action.lattice.sites
-        return -action.J * equal / action.lattice.sites
+        return np.asarray(-action.J * equal / action.lattice.sites, np.float64)
 
 
 @dataclass(frozen=True)
@@ -77,26 +86,35 @@ class ActionDensity(_FromSums):
     """S per site."""
 
     name: str = "action"
+    models: tuple[str, ...] = ("ising", "potts", "phi4", "on")
 
-    def from_sums(self, action: Discrete, equal: Integers, magnetization: Integers) -> Floats:
-        """beta H / V."""
-        return action.beta * Energy().from_sums(action, equal, magnetization)
+    def from_sums(self, action: Any, *sums: NDArray[Any]) -> Floats:
+        """S / V."""
+        if isinstance(action, Phi4):
+            return action_of_sums(action, sums) / action.lattice.sites
+        return np.asarray(action.beta * Energy().from_sums(action, *sums), np.float64)
 
 
 @dataclass(frozen=True)
 class MagnetizationPower(_FromSums):
     """A power of the magnetization m per site, or of its modulus.
 
-    Ising: m = sum_x s_x / V. Potts: m = (q max_a n_a / V - 1) / (q - 1).
+    Ising: m = sum_x s_x / V. Potts: m = (q max_a n_a / V - 1) / (q - 1). phi^4: m = sum_x phi_x / V. O(n):
+    m = |sum_x s_x| / V.
     """
 
     name: str
     power: int = 1
     modulus: bool = False
+    models: tuple[str, ...] = ("ising", "potts", "phi4", "on")
 
-    def from_sums(self, action: Discrete, equal: Integers, magnetization: Integers) -> Floats:
+    def from_sums(self, action: Any, *sums: NDArray[Any]) -> Floats:
         """m^power."""
-        m = magnetization / action.lattice.sites
+        if isinstance(action, ON):
+            total = np.sqrt(np.sum(np.square(sums[1:]), axis=0))
+        else:
+            total = sums[0] if isinstance(action, Phi4) else sums[1]
+        m = total / action.lattice.sites
         if isinstance(action, Potts):
             m = (action.q * m - 1) / (action.q - 1)
         return np.asarray(np.abs(m) if self.modulus else m**self.power, dtype=np.float64)
@@ -107,15 +125,18 @@ class SmallestModes:
     """|m(k_min)|^2: squared modulus of the magnetization's Fourier modes of smallest momentum, averaged over the axes.
 
     m(k) = (1/V) sum_x s_x exp(i k x), k = 2 pi / L_mu along axis mu. For Potts, the squared moduli of the q indicator
-    fields are summed and normalized so that q = 2 agrees with Ising.
+    fields are summed and normalized so that q = 2 agrees with Ising; for O(n) those of the components are summed.
     """
 
     name: str = "kmin2"
+    models: tuple[str, ...] = ("ising", "potts", "phi4", "on")
 
-    def __call__(self, action: Discrete, field: Field) -> Floats:
+    def __call__(self, action: Any, field: Field) -> Floats:
         """Value for each replica, shape (replica,)."""
-        if isinstance(action, Ising):
+        if isinstance(action, (Ising, Phi4)):
             return self._modes(field.astype(np.float64))
+        if isinstance(action, ON):
+            return np.asarray(sum(self._modes(field[..., a]) for a in range(action.n)), np.float64)
         total = sum(self._modes((field == a).astype(np.float64)) for a in range(action.q))
         return np.asarray(2 * total, dtype=np.float64)
 
@@ -148,19 +169,19 @@ class ImprovedPower:
     power: int = 2
     volumes: int = 2
 
-    def __call__(self, action: Discrete, field: Field) -> Floats:
+    def __call__(self, action: Any, field: Field) -> Floats:
         """Refuse: a field does not tell its clusters."""
         raise InputError(
             f"the observable {self.name!r} is measured by the kernel swendsen-wang alone, for Ising spins without a "
             "field; with other kernels measure magnetization2 and magnetization4"
         )
 
-    def plain(self, action: Discrete, field: Field) -> Floats:
+    def plain(self, action: Ising | Potts, field: Field) -> Floats:
         """Value without the average, for a field whose clusters are not known."""
         total = sums(action, field)[1].astype(np.float64)
         return np.asarray(total**self.power / float(action.lattice.sites) ** self.volumes)
 
-    def from_moments(self, action: Discrete, second: Floats, fourth: Floats) -> Floats:
+    def from_moments(self, action: Ising | Potts, second: Floats, fourth: Floats) -> Floats:
         """Value from sum_c M_c^2 and sum_c M_c^4: the average of M^power / V^volumes."""
         average = second if self.power == 2 else 3 * second**2 - 2 * fourth
         return np.asarray(average / float(action.lattice.sites) ** self.volumes)
@@ -175,7 +196,9 @@ OBSERVABLES: Final[dict[str, Observable]] = {
         MagnetizationPower("abs_magnetization", modulus=True),
         MagnetizationPower("magnetization2", power=2),
         MagnetizationPower("magnetization4", power=4),
+        MagnetizationPower("abs_phi", modulus=True, models=("phi4",)),
         SmallestModes(),
+        *FIELD_OBSERVABLES,
     )
 }
 
@@ -190,13 +213,23 @@ AVERAGES: Final[dict[str, Observable]] = {
 """Observables that a kernel measures while it works on a field, and nobody else can."""
 
 
-def find(measure: Iterable[str | Observable]) -> tuple[Observable, ...]:
+def defined_for(name: str) -> tuple[Observable, ...]:
+    """Return the observables that are defined for an action of this name."""
+    return tuple(o for o in OBSERVABLES.values() if name in getattr(o, "models", (name,)))
+
+
+def default_measure(name: str) -> tuple[str, ...]:
+    """Return what is measured of an action when nobody says: its energy, or phi2 where there is none."""
+    return ("phi2",) if name == "phi4" else ("energy",)
+
+
+def find(measure: Iterable[str | Observable], action: Any = None) -> tuple[Observable, ...]:
     """Return the observables of a list of names (or of observables of your own).
 
     Raises
     ------
     InputError
-        For an unknown name.
+        For an unknown name, or an observable that is not defined for the action, if one is given.
 
     Examples
     --------
@@ -212,6 +245,10 @@ def find(measure: Iterable[str | Observable]) -> tuple[Observable, ...]:
             found.append(known[item])
         else:
             found.append(item)
+    for o in found if action is not None else ():
+        if action.name not in getattr(o, "models", (action.name,)):
+            own = ", ".join(each.name for each in defined_for(action.name))
+            raise InputError(f"the observable {o.name!r} is not defined for {action.name}; it has {own}")
     return tuple(found)
 
 

@@ -48,7 +48,7 @@ class Case:
     """
 
     kernel: str
-    action: SpinAction
+    action: Any
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -76,7 +76,7 @@ class Case:
         """Sum of the spins where the kernel conserves it, else None."""
         if "constrained" not in (self.kernel, self.options.get("inner")):
             return None
-        return round(self.action.lattice.sites * float(self.options.get("magnetization", 0.0)))
+        return round(int(self.action.lattice.sites) * float(self.options.get("magnetization", 0.0)))
 
     def build(self, backend: str | None = None, threads: int | None = None) -> DiscreteKernel:
         """Build the kernel."""

@@ -29,6 +29,8 @@ from pyqmc_art.rng import Stream
 from pyqmc_art.stats.estimate import Estimate
 from pyqmc_art.testing import cases
 from pyqmc_art.testing.cases import Case
+from pyqmc_art.testing.field_trials import plan_fields
+from pyqmc_art.testing.row import Row, Trial
 from pyqmc_art.testing.trials import estimate_means, exact_start_p_value, list_variants, run_variant
 from pyqmc_art.testing.verdict import (
     AlphaBudget,
@@ -52,22 +54,6 @@ _ROUNDING: Final = 1e-10
 
 Builder = Callable[[Case], DiscreteKernel]
 Method = Callable[[Any], Thermodynamics]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One judgement: by a p-value where chance plays a part, else by ``sound``."""
-
-    kernel: str
-    target: str
-    exact: float | None = None
-    measured: Estimate | float | None = None
-    deviation: float | None = None
-    p_value: float | None = None
-    sound: bool = True
-
-
-Trial = Callable[[], list[Row]]
 
 
 @dataclass(frozen=True)
@@ -260,11 +246,14 @@ def _plan(
         plan += [partial(_judge_transitions, case, build, stream) for case in tiny]
         enumerable = [*(cases.EXACT if everything else cases.REPRESENTATIVE), *cases.LADDERS]
         known = [*cases.ENERGIES, *cases.draw_cases(stream.fold("drawn"), effort.drawn)]
+        fields = plan_fields(stream, build, effort.draws // 8, effort.moves, effort.replicas, effort.steps // 2)
     else:
+        fields = []
         enumerable = [case for case in catalogue if case.configurations <= _MANY]
         known = [case for case in catalogue if case.configurations > _MANY]
     plan += [partial(_judge_exact_start, case, build, stream, effort) for case in enumerable]
-    return plan + [partial(_judge_means, case, build, stream, effort) for case in known]
+    plan += [partial(_judge_means, case, build, stream, effort) for case in known]
+    return plan + fields
 
 
 def _oracles() -> list[tuple[SpinAction, str, Method, str, Method]]:

@@ -13,7 +13,7 @@ import numpy as np
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.enumeration import boltzmann_probabilities, configuration_codes, encode, sample_exactly
 from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel
-from pyqmc_art.lattice.observables import find
+from pyqmc_art.lattice.observables import default_measure, find
 from pyqmc_art.ops import inventory
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.autocorrelation import gamma_method_components
@@ -156,10 +156,16 @@ def run_variant(case: Case, variant: Variant, stream: Stream, replicas: int, ste
     kernel = case.build(variant.backend, variant.threads)
     if not kernel.ladder:
         kernel = kernel.on_ladder([replace(case.action, beta=case.action.beta * factor) for factor in (1.0, 0.8)])
+    return run_variant_of(kernel, variant, stream, replicas, steps)
+
+
+def run_variant_of(kernel: Any, variant: Variant, stream: Stream, replicas: int, steps: int) -> bytes:
+    """All bytes that a few steps of a kernel produce; as :func:`run_variant`, for a kernel built for the variant."""
+    observables = [default_measure(kernel.action.name)[0], "magnetization"]
     state = kernel.init(kernel.start(stream.fold("starts"), replicas))
     state.step = 7
     with _instruction_set(variant.isa):
-        state, series, info = kernel.advance(stream, state, steps, 2, find(["energy", "magnetization"]))
+        state, series, info = kernel.advance(stream, state, steps, 2, find(observables))
     parts: list[Any] = [state.field, *series.values(), np.array(list(info.values()))]
     return b"".join(part.tobytes() for part in parts)
 

@@ -12,7 +12,7 @@ from pyqmc_art.errors import Interrupted
 from pyqmc_art.lattice import run as run_module
 from pyqmc_art.lattice.blocks import Pace
 from pyqmc_art.lattice.chain import rebuild_kernel
-from pyqmc_art.lattice.observables import OBSERVABLES, evaluate, find
+from pyqmc_art.lattice.observables import defined_for, evaluate, find
 from pyqmc_art.protocols import State
 from pyqmc_art.rng import KERNEL_STREAM_VERSIONS, Stream
 from pyqmc_art.store.checkpoint import read_checkpoint, state_path
@@ -186,9 +186,11 @@ def test_a_stopped_run_is_resumed_even_from_its_warmup(tmp_path, kernel, small_b
 
 
 def test_measurements_are_the_observables_of_the_saved_fields(kernel):
-    run = qa.sample(kernel.action, kernel, steps=24, warmup=3, replicas=2, measure=list(OBSERVABLES), save_every=1)
-    again = qa.sample(kernel.action, kernel, steps=24, warmup=3, replicas=2, measure=list(OBSERVABLES), every=3)
-    for name, observable in OBSERVABLES.items():
+    names = [o.name for o in defined_for(kernel.action.name)]
+    run = qa.sample(kernel.action, kernel, steps=24, warmup=3, replicas=2, measure=names, save_every=1)
+    again = qa.sample(kernel.action, kernel, steps=24, warmup=3, replicas=2, measure=names, every=3)
+    for observable in defined_for(kernel.action.name):
+        name = observable.name
         evaluated = np.stack([evaluate(observable, kernel.targets, field) for field in run.fields[:]])
         assert run.series[name].tobytes() == evaluated.tobytes()
         assert again.series[name].tobytes() == run.series[name][2::3].tobytes()

@@ -10,6 +10,7 @@ from pyqmc_art.errors import InputError
 from pyqmc_art.lattice import acceptance
 from pyqmc_art.lattice.actions import Ising
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel, Target
+from pyqmc_art.lattice.kernels.field_cluster import FieldSwendsenWang, FieldWolff
 from pyqmc_art.lattice.observables import ImprovedPower
 from pyqmc_art.ops import discrete
 from pyqmc_art.protocols import Observable
@@ -62,6 +63,7 @@ class SwendsenWang(_ClusterKernel):
     """
 
     name: ClassVar[str] = "swendsen-wang"
+    fields: ClassVar[Any] = FieldSwendsenWang
     tally_name: ClassVar[str] = "clusters"
 
     def _averages(self, observable: Observable) -> bool:
@@ -87,6 +89,7 @@ class Wolff(_ClusterKernel):
     """
 
     name: ClassVar[str] = "wolff"
+    fields: ClassVar[Any] = FieldWolff
     tally_name: ClassVar[str] = "turned"
     options: ClassVar[tuple[str, ...]] = ("clusters",)
 

@@ -14,6 +14,8 @@ from pyqmc_art.backends import default_threads, resolve
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising, Potts
 from pyqmc_art.lattice.observables import ImprovedPower, SumObservable, evaluate
+from pyqmc_art.lattice.scalar import Phi4
+from pyqmc_art.lattice.vector import ON
 from pyqmc_art.ops import discrete
 from pyqmc_art.protocols import Field, Info, Observable, Series, State
 from pyqmc_art.rng import Stream
@@ -48,7 +50,8 @@ class CompiledKernel:
     threads : how many threads the compiled steps may use; None takes OMP_NUM_THREADS, or else all cores
 
     A subclass says what one step is (``_run``), prepares its tables from ``self.targets`` (``_prepare``) and names what
-    it tallies. ``self.targets`` holds one action, or one for each rung of a ladder (``on_ladder``).
+    it tallies. ``conserves`` names what keeps it from reaching every field by itself. ``self.targets`` holds one
+    action, or one for each rung of a ladder (``on_ladder``).
     """
 
     name: ClassVar[str]
@@ -56,6 +59,14 @@ class CompiledKernel:
     models: ClassVar[tuple[type[Ising] | type[Potts], ...]] = (Ising, Potts)
     options: ClassVar[tuple[str, ...]] = ()
     ensemble: str = "canonical"
+    conserves: str = ""
+    fields: ClassVar[Any] = None
+
+    def __new__(cls, action: Any = None, *options: Any, **more: Any) -> Any:
+        """Make the kernel, or for a continuous field the one in ``fields`` that does the same."""
+        if cls.fields is not None and isinstance(action, (Phi4, ON)):
+            return cls.fields(action, *options, **more)
+        return super().__new__(cls)
 
     def __init__(self, action: Target, *, backend: str | None = None, threads: int | None = None) -> None:
         if not isinstance(action, self.models):
@@ -69,14 +80,22 @@ class CompiledKernel:
         self.threads = threads or default_threads()
         self.targets: tuple[Target, ...] = (action,)
         self.ladder: tuple[float, ...] = ()
-        self._operations = discrete.operations(self.backend)
+        self._operations = self._find_operations()
         self._prepare()
+
+    def _find_operations(self) -> Any:
+        """The compiled operations of the backend."""
+        return discrete.operations(self.backend)
+
+    def _empty_sums(self, measurements: int, count: int, columns: int = 2) -> NDArray[Any]:
+        """Room for the sums that the steps measure."""
+        return np.zeros((measurements, count, columns), np.int64)
 
     def _prepare(self) -> None:
         """Compute the tables of ``self.targets``, one row for each rung."""
         raise TypeError(f"{type(self).__name__} must define _prepare")
 
-    def _run(self, batch: discrete.Batch) -> None:
+    def _run(self, batch: Any) -> None:
         """Do the steps of a batch."""
         raise TypeError(f"{type(self).__name__} must define _run")
 
@@ -92,6 +111,10 @@ class CompiledKernel:
         kernel.ladder = tuple(a.beta for a in targets)
         kernel._prepare()
         return kernel
+
+    def warming(self) -> Self:
+        """Return this kernel as it is during the warm-up; only kernels that tune something differ."""
+        return self
 
     def using(self, threads: int) -> Self:
         """Return this kernel with another number of threads; the configurations stay the same, byte for byte."""
@@ -183,12 +206,12 @@ class CompiledKernel:
     def measure(self, field: Field, observables: Sequence[Observable]) -> dict[str, NDArray[np.float64]]:
         """Evaluate observables on a field as it is: name -> values of shape (replica, [rung])."""
         values: dict[str, NDArray[np.float64]] = {}
-        sums: NDArray[np.int64] | None = None
+        sums: NDArray[Any] | None = None
         for o in observables:
             if isinstance(o, SumObservable):
                 if sums is None:
                     count = len(field) * self.rungs
-                    sums = np.zeros((1, count, 2), np.int64)
+                    sums = self._empty_sums(1, count)
                     tally = np.zeros(count, np.int64)
                     self._operations.measure(self._batch(Stream(0), 0, field, 1, 1, sums, tally))
                 values[o.name] = self._from_sums(o, sums)[0]
@@ -208,8 +231,8 @@ class CompiledKernel:
 
     def _steps(
         self, stream: Stream, state: State, n: int, every: int, columns: int, tally: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        sums = np.zeros((n // every if columns else 0, len(tally), columns), np.int64)
+    ) -> NDArray[Any]:
+        sums = self._empty_sums(n // every if columns else 0, len(tally), columns)
         self._run(self._batch(stream.fold(self.name), state.step, state.field, n, every, sums, tally))
         state.step += n
         return sums
@@ -221,9 +244,9 @@ class CompiledKernel:
         field: Field,
         n: int,
         every: int,
-        sums: NDArray[np.int64],
+        sums: NDArray[Any],
         tally: NDArray[np.int64],
-    ) -> discrete.Batch:
+    ) -> Any:
         sites = self.action.lattice.sites
         return discrete.Batch(
             geometry=self.action.lattice,
@@ -244,11 +267,12 @@ class CompiledKernel:
         """Whether the steps of so many fields take longer than it takes to start threads."""
         return fields * self.action.lattice.sites * steps >= WORTH_A_THREAD
 
-    def _from_sums(self, observable: Any, sums: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Evaluate the sums (measurements, batch, 2 or 4) of every rung by its own action."""
+    def _from_sums(self, observable: Any, sums: NDArray[Any]) -> NDArray[np.float64]:
+        """Evaluate the sums (measurements, batch, columns) of every rung by its own action."""
         if isinstance(observable, ImprovedPower):
             second, fourth = sums[..., 2].astype(np.float64), sums[..., 3].copy().view(np.float64)
             return observable.from_moments(self.action, second, fourth)
         by_rung = sums.reshape(len(sums), sums.shape[1] // self.rungs, self.rungs, sums.shape[2])
-        values = [observable.from_sums(a, by_rung[:, :, k, 0], by_rung[:, :, k, 1]) for k, a in enumerate(self.targets)]
+        own = by_rung[..., :2] if by_rung.dtype == np.int64 else by_rung
+        values = [observable.from_sums(a, *np.moveaxis(own[:, :, k], -1, 0)) for k, a in enumerate(self.targets)]
         return np.stack(values, axis=2) if self.ladder else values[0]

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
-from pyqmc_art.lattice.kernels.compiled import Target
 from pyqmc_art.lattice.kernels.constrained import Constrained
+from pyqmc_art.lattice.kernels.field_local import Overrelaxation
+from pyqmc_art.lattice.kernels.hmc import HMC
 from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
-from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel
+from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel, as_warming
 from pyqmc_art.lattice.kernels.tempering import Tempering
 from pyqmc_art.protocols import Field, Info, Observable, State
 from pyqmc_art.rng import Stream
 
 KERNELS: Final[dict[str, Any]] = {
-    kernel.name: kernel for kernel in (Metropolis, HeatBath, SwendsenWang, Wolff, Constrained, Tempering)
+    kernel.name: kernel
+    for kernel in (Metropolis, HeatBath, Overrelaxation, SwendsenWang, Wolff, HMC, Constrained, Tempering)
 }
 
 MAX_REPETITIONS: Final = 2**20
@@ -102,6 +104,12 @@ class Composition(StepwiseKernel):
         kernel.targets, kernel.ladder = kernel.parts[0][1].targets, kernel.parts[0][1].ladder
         return kernel
 
+    def warming(self) -> Self:
+        """Return this composition as it is during the warm-up."""
+        kernel = copy.copy(self)
+        kernel.parts = tuple((count, as_warming(part)) for count, part in self.parts)
+        return kernel
+
     def using(self, threads: int) -> Self:
         """Return this composition with another number of threads."""
         kernel = copy.copy(self)
@@ -135,7 +143,7 @@ class Composition(StepwiseKernel):
 
 def build(
     name: str,
-    action: Target,
+    action: Any,
     options: Mapping[str, Any] | None = None,
     *,
     backend: str | None = None,
@@ -171,10 +179,16 @@ def build(
             )
             raise InputError(f"the kernel {name!r} has no option {key!r}; {belongs}")
     parts = [(count, _build_one(cls, action, given, backend, threads)) for count, cls in classes]
+    kept = {getattr(part, "conserves", "") for _, part in parts}
+    if len(kept) == 1 and kept != {""}:
+        raise InputError(
+            f"the kernel {name!r} keeps {kept.pop()} of a {action.name} field for ever; compose it with one that "
+            f"changes it, for instance heat-bath+{name}"
+        )
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Composition(parts)
 
 
-def _build_one(cls: Any, action: Target, given: dict[str, Any], backend: str | None, threads: int | None) -> Any:
+def _build_one(cls: Any, action: Any, given: dict[str, Any], backend: str | None, threads: int | None) -> Any:
     own = {key: value for key, value in given.items() if key in cls.options}
     if cls is not Tempering:
         return cls(action, **own, backend=backend, threads=threads)

@@ -8,7 +8,8 @@ import numpy as np
 
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.lattice import acceptance
-from pyqmc_art.lattice.actions import Ising, Potts, finite
+from pyqmc_art.lattice.actions import Ising, Potts
+from pyqmc_art.lattice.couplings import finite
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel
 from pyqmc_art.ops import discrete
 from pyqmc_art.protocols import Field, State

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pyqmc_art.lattice import acceptance
 from pyqmc_art.lattice.actions import Ising, Potts
 from pyqmc_art.lattice.kernels import compiled
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel
+from pyqmc_art.lattice.kernels.field_local import FieldHeatBath, FieldMetropolis
 from pyqmc_art.ops import discrete
 
 
@@ -69,6 +70,7 @@ class Metropolis(_LocalKernel):
     """
 
     name: ClassVar[str] = "metropolis"
+    fields: ClassVar[Any] = FieldMetropolis
 
     def _tabulate(self) -> tuple[str, acceptance.Table]:
         if isinstance(self.action, Ising):
@@ -90,6 +92,7 @@ class HeatBath(_LocalKernel):
     """
 
     name: ClassVar[str] = "heat-bath"
+    fields: ClassVar[Any] = FieldHeatBath
     tally_name: ClassVar[str] = "changed"
 
     def _tabulate(self) -> tuple[str, acceptance.Table]:

@@ -43,6 +43,11 @@ class DiscreteKernel(Kernel, Protocol):
         ...
 
 
+def as_warming(kernel: Any) -> Any:
+    """Return a kernel as it is during the warm-up, when some tune their proposals."""
+    return kernel.warming() if hasattr(kernel, "warming") else kernel
+
+
 class StepwiseKernel:
     """``advance`` as a loop over ``step``: the default for kernels that are not one compiled loop."""
 

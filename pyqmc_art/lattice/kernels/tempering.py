@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.acceptance import integer_probability
-from pyqmc_art.lattice.actions import finite
+from pyqmc_art.lattice.couplings import finite
 from pyqmc_art.lattice.kernels.compiled import Target
-from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel
+from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel, as_warming
 from pyqmc_art.lattice.observables import Energy
 from pyqmc_art.protocols import Field, Info, Observable, State
 from pyqmc_art.rng import Stream
@@ -95,6 +95,12 @@ class Tempering(StepwiseKernel):
         """Return this kernel with another number of threads."""
         kernel = copy.copy(self)
         kernel.inner = self.inner.using(threads)
+        return kernel
+
+    def warming(self) -> Self:
+        """Return this kernel as it is during the warm-up."""
+        kernel = copy.copy(self)
+        kernel.inner = as_warming(self.inner)
         return kernel
 
     def start(self, stream: Stream, replicas: int, how: str = "hot") -> Field:

@@ -1,0 +1,151 @@
+// The kernels of continuous fields to Python. Arguments that every kernel takes travel in one FieldBatch.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+
+#include "bind/arrays.hpp"
+#include "core/real.hpp"
+#include "kernels/field_jobs.hpp"
+
+namespace pyqmc::bind {
+namespace {
+
+const std::int32_t* view_table(const py::array& neighbours, const Lattice& lattice) {
+  const std::int64_t sites = sites_of(lattice);
+  const std::int32_t* table = view<std::int32_t>("neighbours", neighbours, {sites, -1});
+  if (neighbours.shape(1) < 2 || neighbours.shape(1) % 2 != 0 || neighbours.shape(1) > max_neighbours)
+    throw BadArgument("neighbours must have shape (sites, 2 directions)");
+  for (std::int64_t i = 0; i < neighbours.size(); ++i)
+    if (table[i] < -1 || table[i] >= sites) throw BadArgument("neighbours names a site that does not exist");
+  return table;
+}
+
+FieldBatch make_batch(const Lattice& lattice, const py::array& neighbours, py::array& field, const py::array& couplings,
+                      std::uint64_t key, std::uint32_t first_replica, std::uint32_t first_step, std::int64_t steps,
+                      std::int64_t every, py::array& sums, py::array& tally, int threads) {
+  if (field.ndim() != 3 || field.shape(2) < 1) throw BadArgument("field must have shape (batch, sites, components)");
+  if (field.shape(2) > 64) throw BadArgument("a field has at most 64 components");
+  if (couplings.ndim() != 2 || couplings.shape(0) < 1) throw BadArgument("couplings must have shape (rungs, 3)");
+  FieldBatch batch{};
+  batch.lattice = lattice;
+  batch.batch = field.shape(0);
+  batch.components = field.shape(2);
+  batch.rungs = couplings.shape(0);
+  if (steps < 0 || every < 1 || threads < 1 || batch.batch % batch.rungs != 0)
+    throw BadArgument("steps >= 0, every >= 1, threads >= 1 and a batch divisible by rungs are needed");
+  batch.field = view_mutable<double>("field", field, {batch.batch, sites_of(lattice), batch.components});
+  batch.couplings = view<double>("couplings", couplings, {batch.rungs, couplings_per_rung});
+  batch.neighbours = view_table(neighbours, lattice);
+  batch.directions = static_cast<std::int32_t>(neighbours.shape(1) / 2);
+  batch.key = key;
+  batch.first_replica = first_replica;
+  batch.first_step = first_step;
+  batch.steps = steps;
+  batch.every = every;
+  batch.columns = batch.components == 1 ? 5 : batch.components + 1;
+  if (sums.size() > 0) batch.sums = view_mutable<double>("sums", sums, {steps / every, batch.batch, batch.columns});
+  batch.tally = view_mutable<std::int64_t>("tally", tally, {batch.batch});
+  batch.threads = threads;
+  return batch;
+}
+
+// Memory for every team of a call: see FieldScratch.
+std::vector<double> give_scratch(FieldBatch& batch) {
+  const std::int64_t sites = sites_of(batch.lattice);
+  const std::int64_t slots = std::max<std::int64_t>(1, std::min<std::int64_t>(batch.threads, batch.batch));
+  batch.scratch_size = 4 * sites * batch.components + rows_of(batch.lattice) * batch.columns + 16;
+  std::vector<double> scratch(static_cast<std::size_t>(slots * batch.scratch_size));
+  batch.scratch = scratch.data();
+  return scratch;
+}
+
+}  // namespace
+
+void bind_scalar(py::module_& module) {
+  py::class_<FieldBatch>(module, "FieldBatch",
+                         "Fields (batch, sites, components) with the steps to do; keeps its arrays alive.")
+      .def(py::init([](const Lattice& lattice, py::array neighbours, py::array field, py::array couplings,
+                       std::uint64_t key, std::uint32_t first_replica, std::uint32_t first_step, std::int64_t steps,
+                       std::int64_t every, py::array sums, py::array tally, int threads) {
+             return make_batch(lattice, neighbours, field, couplings, key, first_replica, first_step, steps, every,
+                               sums, tally, threads);
+           }),
+           py::keep_alive<1, 3>(), py::keep_alive<1, 4>(), py::keep_alive<1, 5>(), py::keep_alive<1, 11>(),
+           py::keep_alive<1, 12>(), py::arg("lattice"), py::arg("neighbours"), py::arg("field"), py::kw_only(),
+           py::arg("couplings"), py::arg("key"), py::arg("first_replica"), py::arg("first_step"), py::arg("steps"),
+           py::arg("every"), py::arg("sums"), py::arg("tally"), py::arg("threads"));
+
+  module.def(
+      "hmc_steps",
+      [](FieldBatch batch, py::array kicks, py::array drifts, double spread, py::array error) {
+        HmcJob job{};
+        job.stages = kicks.size();
+        job.kicks = view<double>("kicks", kicks, {job.stages});
+        job.drifts = view<double>("drifts", drifts, {job.stages + 1});
+        job.spread = spread;
+        job.error = view_mutable<double>("error", error, {batch.steps, batch.batch});
+        const FieldKernels& kernels = field_kernels_in_use();
+        py::gil_scoped_release release;  // scratch memory and trajectories need no Python
+        const std::vector<double> scratch = give_scratch(batch);
+        job.batch = batch;
+        kernels.hmc(job);
+      },
+      py::arg("batch"), py::arg("kicks"), py::arg("drifts"), py::arg("spread"), py::arg("error"),
+      "Trajectories of hybrid Monte Carlo; `error` (steps, batch) receives the energy errors.");
+
+  module.def(
+      "field_local_steps",
+      [](FieldBatch batch, std::int32_t rule, py::array width) {
+        if (rule < 0 || rule > 2 || (rule == 2 && batch.components == 1)) throw BadArgument("rule is 0, 1 or 2");
+        const FieldLocalJob job{batch, rule, view<double>("width", width, {batch.batch})};
+        const FieldKernels& kernels = field_kernels_in_use();
+        py::gil_scoped_release release;  // scratch memory and sweeps need no Python
+        FieldLocalJob own = job;
+        const std::vector<double> scratch = give_scratch(own.batch);
+        kernels.local(own);
+      },
+      py::arg("batch"), py::arg("rule"), py::arg("width"),
+      "Coloured sweeps: rule 0 Metropolis, 1 heat bath, 2 overrelaxation (unit vectors).");
+
+  const auto run_cluster = [](FieldBatch batch, std::int64_t clusters, void (*kernel)(const FieldClusterJob&)) {
+    py::gil_scoped_release release;  // scratch memory and clusters need no Python
+    const std::vector<double> scratch = give_scratch(batch);
+    const std::int64_t slots = std::max<std::int64_t>(1, std::min<std::int64_t>(batch.threads, batch.batch));
+    std::vector<std::uint32_t> sites(static_cast<std::size_t>(slots * sites_of(batch.lattice)));
+    std::vector<std::uint8_t> marks(sites.size());
+    kernel(FieldClusterJob{batch, clusters, sites.data(), marks.data()});
+  };
+  module.def(
+      "field_swendsen_wang_steps",
+      [=](FieldBatch batch) { run_cluster(batch, 1, field_kernels_in_use().swendsen_wang); }, py::arg("batch"),
+      "Swendsen-Wang of an embedded Ising model: all bonds, all clusters, once a step.");
+  module.def(
+      "field_wolff_steps",
+      [=](FieldBatch batch, std::int64_t clusters) {
+        if (clusters < 1 || clusters > 1 << 20) throw BadArgument("clusters is from 1 to 2^20");
+        run_cluster(batch, clusters, field_kernels_in_use().wolff);
+      },
+      py::arg("batch"), py::arg("clusters"), "Wolff clusters of an embedded Ising model.");
+
+  module.def(
+      "measure_fields",
+      [](FieldBatch batch) {
+        const FieldKernels& kernels = field_kernels_in_use();
+        py::gil_scoped_release release;  // no Python object is touched from here on
+        const std::vector<double> scratch = give_scratch(batch);
+        kernels.measure(batch);
+      },
+      py::arg("batch"), "Measure the sums of a batch prepared with steps = every = 1, without a step.");
+
+  module.def(
+      "normals",
+      [](std::uint64_t key, std::uint32_t replica, std::uint32_t step, py::array out) {
+        double* numbers = view_mutable<double>("out", out, {-1});
+        if (out.size() % 2 != 0) throw BadArgument("out must hold an even count of numbers");
+        fill_normals(Draws{key, replica, step}, Purpose::site, 0, 0, static_cast<std::size_t>(out.size() / 2), numbers);
+      },
+      py::arg("key"), py::arg("replica"), py::arg("step"), py::arg("out"), "Standard normal numbers of one step.");
+}
+
+}  // namespace pyqmc::bind

@@ -1,0 +1,75 @@
+// What the compiled kernels of continuous fields are asked to do: plain data, as kernels/jobs.hpp is for spins.
+//
+// Field index = replica * rungs + rung; a site holds `components` numbers one after the other. Row k of `couplings`
+// belongs to rung k: g, a, b of models/scalar.hpp (one component) or beta, 0, 0 of models/vector.hpp. `sums` receives,
+// after every `every`-th step, `columns` sums of each field; shape (steps / every, batch, columns): see field_sums.hpp.
+#pragma once
+
+#include <cstdint>
+
+#include "core/lattice.hpp"
+#include "core/parallel.hpp"
+
+namespace pyqmc {
+
+inline constexpr int couplings_per_rung = 3;
+
+struct FieldBatch {
+  Lattice lattice;
+  double* field;
+  std::int64_t components;  // 1: phi^4; n >= 2: unit vectors of O(n)
+  std::int64_t batch;
+  std::int64_t rungs;
+  const double* couplings;         // (rungs, couplings_per_rung)
+  const std::int32_t* neighbours;  // (sites, 2 directions): forward, backward, direction by direction; -1 absent
+  std::int32_t directions;
+  std::uint64_t key;
+  std::uint32_t first_replica;  // times rungs
+  std::uint32_t first_step;
+  std::int64_t steps;
+  std::int64_t every;
+  double* sums;
+  std::int64_t columns;
+  std::int64_t* tally;
+  int threads;
+  double* scratch;  // (slots, scratch_size)
+  std::int64_t scratch_size;
+};
+
+// Positions move by drifts[0], then `stages` times: momenta by kicks[i], positions by drifts[i + 1].
+struct HmcJob {
+  FieldBatch batch;
+  const double* kicks;
+  const double* drifts;
+  std::int64_t stages;
+  double spread;  // the length of a trajectory is 1 + spread * uniform(-1, 1) times the given one
+  double* error;  // (steps, batch): energy error of each trajectory
+};
+
+struct FieldLocalJob {
+  FieldBatch batch;
+  std::int32_t rule;
+  const double* width;  // (batch): width of the Metropolis proposal
+};
+
+struct FieldClusterJob {
+  FieldBatch batch;
+  std::int64_t clusters;  // Wolff: clusters in one step
+  std::uint32_t* sites;   // scratch (slots, sites)
+  std::uint8_t* marks;    // scratch (slots, sites), zeroed
+};
+
+// One instruction set's build of every hot loop.
+struct FieldKernels {
+  const char* isa;
+  void (*hmc)(const HmcJob&);
+  void (*local)(const FieldLocalJob&);
+  void (*swendsen_wang)(const FieldClusterJob&);
+  void (*wolff)(const FieldClusterJob&);
+  void (*measure)(const FieldBatch&);
+};
+
+// The build that discrete_kernels_in_use() would take too.
+const FieldKernels& field_kernels_in_use();
+
+}  // namespace pyqmc

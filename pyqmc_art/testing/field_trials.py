@@ -1,0 +1,122 @@
+"""The part of the certificate that is about continuous fields."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, Final
+
+import numpy as np
+
+from pyqmc_art.lattice.field_exact import free_field, transfer_operator
+from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.kernels.integrators import INTEGRATORS, Integrator
+from pyqmc_art.lattice.scalar import Phi4
+from pyqmc_art.ops import plain_scalar
+from pyqmc_art.rng import Stream
+from pyqmc_art.testing.cases import Case
+from pyqmc_art.testing.fields import FIELD_MEANS, FIELD_STARTS, draw_fields, exact_field_values, field_start_p_value
+from pyqmc_art.testing.row import Row, Trial
+from pyqmc_art.testing.trials import estimate_means, list_variants, run_variant_of
+from pyqmc_art.testing.verdict import compare
+
+Builder = Callable[[Case], Any]
+
+_ROUNDING: Final = 1e-11
+
+
+def plan_fields(stream: Stream, build: Builder, draws: int, moves: int, replicas: int, steps: int) -> list[Trial]:
+    """All trials of fields: exact starts, known averages, and the properties hybrid Monte Carlo rests on."""
+    plan: list[Trial] = [partial(judge_field_oracle, Phi4(Lattice((9,)), 0.6, 0.0))]
+    plan += [partial(judge_field_bytes, case, stream) for case in FIELD_STARTS]
+    plan += [partial(judge_flow, integrator) for integrator in INTEGRATORS.values()]
+    plan += [partial(judge_force, case.action) for case in FIELD_STARTS[:5]]
+    plan += [partial(judge_field_start, case, build, stream, draws, moves) for case in FIELD_STARTS]
+    plan += [partial(judge_energy_errors, case, build, stream) for case in FIELD_STARTS if case.kernel == "hmc"]
+    return plan + [partial(judge_field_means, case, build, stream, replicas, steps) for case in FIELD_MEANS]
+
+
+def judge_field_oracle(action: Phi4) -> list[Row]:
+    """Two exact methods against each other."""
+    one, two = free_field(action).log_partition, transfer_operator(action).log_partition
+    target = f"ln Z by momenta = quadrature, {Case('', action).target}"
+    return [Row("(oracle)", target, exact=one, measured=two, sound=math.isclose(one, two, rel_tol=1e-8))]
+
+
+def judge_field_bytes(case: Case, stream: Stream) -> list[Row]:
+    """The same bytes from every variant of this machine."""
+    variants = list_variants()
+    written = {run_variant_of(case.build(v.backend, v.threads), v, stream.fold(case.name), 2, 4) for v in variants}
+    return [Row(case.title, f"same bytes on {len(variants)} variants, {case.target}", sound=len(written) == 1)]
+
+
+def judge_flow(integrator: Integrator) -> list[Row]:
+    """A trajectory followed backwards returns; its energy error is of the order of the integrator."""
+    action = Phi4(Lattice((4, 4)), 0.5, 0.3)
+    table, coefficients = action.lattice.neighbours, np.array(action.coefficients)
+
+    def follow(phi: Any, momentum: Any, steps: int) -> tuple[Any, Any, float]:
+        kicks, drifts = integrator.schedule(0.8, steps)
+        own = momentum.copy()
+        end, error = plain_scalar.trajectory(phi, table, 4, coefficients, own, 1.0, kicks, drifts)
+        return end, own, float(error)
+
+    random = np.random.default_rng(Stream.from_seed(8).fold("flow").key)
+    starts = [(action.width * random.normal(size=16), random.normal(size=16)) for _ in range(8)]
+    end, arrived, _ = follow(*starts[0], 12)
+    back, _, _ = follow(end, -arrived, 12)
+    gap = float(np.abs(back - starts[0][0]).max())
+    steps = 12 if integrator.order == 4 else 32
+    errors = [sum(abs(follow(*start, n)[2]) for start in starts) for n in (steps, 2 * steps)]
+    order = math.log2(errors[0] / errors[1])
+    return [
+        Row(f"hmc({integrator.name})", "returns when followed backwards", 0.0, gap, sound=gap < _ROUNDING),
+        Row(
+            f"hmc({integrator.name})",
+            "order of the energy error",
+            float(integrator.order),
+            order,
+            sound=abs(order - integrator.order) < 0.1,
+        ),
+    ]
+
+
+def judge_force(action: Phi4) -> list[Row]:
+    """The force against finite differences of S."""
+    random = np.random.default_rng(Stream.from_seed(9).fold("force").key)
+    field, along = random.normal(size=(2, 1, *action.lattice.shape))
+    up, down = action(np.concatenate([field + 1e-5 * along, field - 1e-5 * along]))
+    slope, force = -(up - down) / 2e-5, float((action.force(field) * along).sum())
+    sound = math.isclose(slope, force, rel_tol=1e-6, abs_tol=1e-6)
+    return [Row("(force)", f"-dS against differences, {Case('', action).target}", slope, force, sound=sound)]
+
+
+def judge_field_start(case: Case, build: Builder, stream: Stream, draws: int, moves: int) -> list[Row]:
+    """Exact starts stay exact."""
+    own = stream.fold("exact starts of " + case.name)
+    p_value = field_start_p_value(case, build(case), draws, own, moves)
+    return [Row(case.title, f"exact starts, {case.target}", p_value=p_value)]
+
+
+def judge_energy_errors(case: Case, build: Builder, stream: Stream) -> list[Row]:
+    """The average of exp(-dH) over independent replicas in equilibrium is 1."""
+    kernel, own = build(case), stream.fold("energy errors of " + case.name)
+    state = kernel.init(draw_fields(case.action, 20_000, own.fold("starts")))
+    weights = np.exp(-kernel.energy_errors(own, state, 1)[0])
+    error = float(weights.std() / math.sqrt(len(weights)))
+    found = compare(SimpleNamespace(value=float(weights.mean()), error=error), 1.0)
+    return [Row(case.title, f"<exp(-dH)>, {case.target}", 1.0, found.value, found.deviation, found.p_value)]
+
+
+def judge_field_means(case: Case, build: Builder, stream: Stream, replicas: int, steps: int) -> list[Row]:
+    """Averages of a long run against exact ones."""
+    own, exact = stream.fold("means of " + case.name), exact_field_values(case.action)
+    means = estimate_means(build(case), own, exact, replicas, steps // 4, steps)
+    rows = []
+    for name, estimates in means.items():
+        found = compare(estimates[0], exact[name])
+        target = f"{name}, {case.target}"
+        rows.append(Row(case.title, target, exact[name], estimates[0], found.deviation, found.p_value))
+    return rows

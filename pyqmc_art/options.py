@@ -82,7 +82,9 @@ class SampleOptions:
     randomise
         Lengths vary by this fraction (hmc).
     ladder
-        Betas of the rungs (tempering).
+        Betas of the rungs (tempering), or values of --parameter.
+    parameter
+        Coupling of the ladder: beta; for phi4 m2 or lam (tempering).
     inner
         Kernel on each rung (tempering).
     steps
@@ -133,6 +135,7 @@ class SampleOptions:
     magnetization: float | None = None
     exchange: str | None = None
     ladder: Annotated[tuple[float, ...] | None, _Many] = None
+    parameter: str | None = None
     inner: str | None = None
     steps: Annotated[int | None, _Whole] = None
     warmup: Annotated[int | None, _Whole] = None

@@ -81,6 +81,8 @@ class SampleOptions:
         leapfrog, omelyan2 or omelyan4 (hmc).
     randomise
         Lengths vary by this fraction (hmc).
+    acceleration
+        Squared mass of Fourier acceleration; default none (hmc).
     ladder
         Betas of the rungs (tempering), or values of --parameter.
     parameter
@@ -131,6 +133,7 @@ class SampleOptions:
     md_steps: Annotated[int | None, _Whole] = None
     integrator: str | None = None
     randomise: float | None = None
+    acceleration: float | None = None
     clusters: Annotated[int | None, _Whole] = None
     magnetization: float | None = None
     exchange: str | None = None

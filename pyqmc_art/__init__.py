@@ -38,19 +38,19 @@ if TYPE_CHECKING:
     from pyqmc_art.store.ensemble import Ensemble, open_ensemble
 
 _HOME = {
-    "HMC": "lattice.kernels.hmc",
-    "ON": "lattice.vector",
-    "Phi4": "lattice.scalar",
     "Composition": "lattice.kernels.compose",
     "Constrained": "lattice.kernels.constrained",
     "CustomKernel": "lattice.kernels.custom",
     "Ensemble": "store.ensemble",
     "Estimate": "stats.estimate",
+    "HMC": "lattice.kernels.hmc",
     "HeatBath": "lattice.kernels.local",
     "Ising": "lattice.actions",
     "Lattice": "lattice.geometry",
     "Metropolis": "lattice.kernels.local",
+    "ON": "lattice.vector",
     "Overrelaxation": "lattice.kernels.field_local",
+    "Phi4": "lattice.scalar",
     "Potts": "lattice.actions",
     "Stream": "rng",
     "SwendsenWang": "lattice.kernels.cluster",

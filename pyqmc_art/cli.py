@@ -28,6 +28,7 @@ DEFAULT_SAMPLE: Final[Mapping[str, Any]] = {
     "every": 1,
     "replicas": 1,
     "seed": 0,
+    "measure": ("energy",),
     "start": "hot",
 }
 _RUN: Final = ("steps", "warmup", "every", "save_every", "replicas", "seed", "measure", "start", "out")
@@ -80,7 +81,8 @@ def _sample(chosen: dict[str, Any], print_config: bool) -> None:
         raise InputError(f"no action was given ({', '.join(ACTIONS)}); for instance pyqmc-art sample ising")
     if full["action"] not in ACTIONS:
         raise unknown("action", full["action"], ACTIONS)
-    full.setdefault("measure", default_measure(full["action"]))
+    if "measure" not in chosen:
+        full["measure"] = default_measure(full["action"])
     needed = {"shape": "64 64", "kernel": "metropolis"} | ({} if print_config else {"steps": "10000"})
     for key, example in needed.items():
         if key not in full:

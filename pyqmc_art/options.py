@@ -81,8 +81,12 @@ class SampleOptions:
         leapfrog, omelyan2 or omelyan4 (hmc).
     randomise
         Lengths vary by this fraction (hmc).
+    acceleration
+        Squared mass of Fourier acceleration; default none (hmc).
     ladder
-        Betas of the rungs (tempering).
+        Betas of the rungs (tempering), or values of --parameter.
+    parameter
+        Coupling of the ladder: beta; for phi4 m2 or lam (tempering).
     inner
         Kernel on each rung (tempering).
     steps
@@ -129,10 +133,12 @@ class SampleOptions:
     md_steps: Annotated[int | None, _Whole] = None
     integrator: str | None = None
     randomise: float | None = None
+    acceleration: float | None = None
     clusters: Annotated[int | None, _Whole] = None
     magnetization: float | None = None
     exchange: str | None = None
     ladder: Annotated[tuple[float, ...] | None, _Many] = None
+    parameter: str | None = None
     inner: str | None = None
     steps: Annotated[int | None, _Whole] = None
     warmup: Annotated[int | None, _Whole] = None

@@ -50,15 +50,23 @@ FieldBatch make_batch(const Lattice& lattice, const py::array& neighbours, py::a
   return batch;
 }
 
-// Memory for every team of a call: see FieldScratch.
-std::vector<double> give_scratch(FieldBatch& batch) {
-  const std::int64_t sites = sites_of(batch.lattice);
-  const std::int64_t slots = std::max<std::int64_t>(1, std::min<std::int64_t>(batch.threads, batch.batch));
-  batch.scratch_size = 4 * sites * batch.components + rows_of(batch.lattice) * batch.columns + 16;
-  std::vector<double> scratch(static_cast<std::size_t>(slots * batch.scratch_size));
-  batch.scratch = scratch.data();
-  return scratch;
-}
+// Memory for every team of a call, see FieldScratch, and the table of rows.
+struct Room {
+  std::vector<double> scratch;
+  std::vector<std::int64_t> beyond;
+
+  explicit Room(FieldBatch& batch) {
+    const std::int64_t sites = sites_of(batch.lattice), rows = rows_of(batch.lattice);
+    const std::int64_t slots = std::max<std::int64_t>(1, std::min<std::int64_t>(batch.threads, batch.batch));
+    batch.scratch_size = 4 * sites * batch.components + rows * batch.columns + 16;
+    scratch.resize(static_cast<std::size_t>(slots * batch.scratch_size));
+    batch.scratch = scratch.data();
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (int mu = 0; mu + 1 < batch.lattice.dimension; ++mu)
+        for (int sign = 1; sign >= -1; sign -= 2) beyond.push_back(row_beyond(batch.lattice, row, mu, sign));
+    batch.beyond = beyond.data();
+  }
+};
 
 }  // namespace
 
@@ -87,7 +95,7 @@ void bind_scalar(py::module_& module) {
         job.error = view_mutable<double>("error", error, {batch.steps, batch.batch});
         const FieldKernels& kernels = field_kernels_in_use();
         py::gil_scoped_release release;  // scratch memory and trajectories need no Python
-        const std::vector<double> scratch = give_scratch(batch);
+        const Room room(batch);
         job.batch = batch;
         kernels.hmc(job);
       },
@@ -102,7 +110,7 @@ void bind_scalar(py::module_& module) {
         const FieldKernels& kernels = field_kernels_in_use();
         py::gil_scoped_release release;  // scratch memory and sweeps need no Python
         FieldLocalJob own = job;
-        const std::vector<double> scratch = give_scratch(own.batch);
+        const Room room(own.batch);
         kernels.local(own);
       },
       py::arg("batch"), py::arg("rule"), py::arg("width"),
@@ -110,7 +118,7 @@ void bind_scalar(py::module_& module) {
 
   const auto run_cluster = [](FieldBatch batch, std::int64_t clusters, void (*kernel)(const FieldClusterJob&)) {
     py::gil_scoped_release release;  // scratch memory and clusters need no Python
-    const std::vector<double> scratch = give_scratch(batch);
+    const Room room(batch);
     const std::int64_t slots = std::max<std::int64_t>(1, std::min<std::int64_t>(batch.threads, batch.batch));
     std::vector<std::uint32_t> sites(static_cast<std::size_t>(slots * sites_of(batch.lattice)));
     std::vector<std::uint8_t> marks(sites.size());
@@ -133,7 +141,7 @@ void bind_scalar(py::module_& module) {
       [](FieldBatch batch) {
         const FieldKernels& kernels = field_kernels_in_use();
         py::gil_scoped_release release;  // no Python object is touched from here on
-        const std::vector<double> scratch = give_scratch(batch);
+        const Room room(batch);
         kernels.measure(batch);
       },
       py::arg("batch"), "Measure the sums of a batch prepared with steps = every = 1, without a step.");

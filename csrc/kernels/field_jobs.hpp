@@ -34,6 +34,9 @@ struct FieldBatch {
   int threads;
   double* scratch;  // (slots, scratch_size)
   std::int64_t scratch_size;
+  // (rows, 2 (dimension - 1)): the row reached forward and backward along each axis but the last, -1 absent. Divisions
+  // of coordinates would cost a short row more than its sites do.
+  const std::int64_t* beyond;
 };
 
 // Positions move by drifts[0], then `stages` times: momenta by kicks[i], positions by drifts[i + 1].

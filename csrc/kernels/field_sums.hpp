@@ -56,7 +56,7 @@ inline void bonds_of_row(const FieldBatch& batch, const double* phi, std::int64_
     return;
   }
   for (int mu = 0; mu + 1 < lattice.dimension; ++mu) {
-    const std::int64_t beyond = row_beyond(lattice, row, mu, +1);
+    const std::int64_t beyond = batch.beyond[2 * (row * (lattice.dimension - 1) + mu)];
     if (beyond < 0) continue;
     const double* there = phi + beyond * width;
     for (std::int64_t x = 0; x < width; ++x) out[x] += term(here[x], there[x]);

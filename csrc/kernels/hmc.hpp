@@ -63,11 +63,11 @@ class ScalarFlow {
     }
     const double* across[max_neighbours];
     int terms = 0;
-    for (int mu = 0; mu + 1 < lattice.dimension; ++mu)
-      for (int sign = 1; sign >= -1; sign -= 2) {
-        const std::int64_t there = row_beyond(lattice, row, mu, sign);
-        if (there >= 0) across[terms++] = from + there * width;
-      }
+    const int around = 2 * (lattice.dimension - 1);
+    for (int k = 0; k < around; ++k) {
+      const std::int64_t there = batch_.beyond[row * around + k];
+      if (there >= 0) across[terms++] = from + there * width;
+    }
     inner(terms, across, from + start, momentum + start, to + start, width, kick, drift);
     for (std::int64_t x = 0; x < width; x += width - 1) {
       double sum = 0.0;

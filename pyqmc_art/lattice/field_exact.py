@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ive
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.scalar import Phi4
@@ -198,6 +197,8 @@ def chain_energy(action: ON) -> float:
         raise InputError(f"the lattice is {action.lattice.shape} {action.lattice.boundary}; expected an open chain")
     if action.beta == 0:
         return 0.0
+    from scipy.special import ive  # slow to load, and sampling does without
+
     bond = float(ive(action.n / 2, action.beta) / ive(action.n / 2 - 1, action.beta))
     return -bond * (action.lattice.sites - 1) / action.lattice.sites
 
@@ -211,6 +212,8 @@ def ring_energy(action: ON, terms: int = 200) -> float:
     lattice = action.lattice
     if lattice.dimension != 1 or not lattice.periodic[0] or action.n not in (2, 3):
         raise InputError(f"n = {action.n} on {lattice.shape} {lattice.boundary}; expected a ring with n = 2 or 3")
+    from scipy.special import ive  # slow to load, and sampling does without
+
     order = np.arange(terms) + (0.0 if action.n == 2 else 0.5)
     degeneracy = np.where(order == 0, 1.0, 2.0) if action.n == 2 else 2 * np.arange(terms) + 1.0
     first = ive(order, action.beta)

@@ -196,7 +196,7 @@ def _build_one(cls: Any, action: Any, given: dict[str, Any], backend: str | None
         raise InputError("the kernel 'tempering' needs a ladder: --ladder B1 B2 ... with at least two betas")
     rest = {key: value for key, value in given.items() if key not in cls.options}
     inner = build(own.get("inner") or "metropolis", action, rest, backend=backend, threads=threads)
-    return Tempering(action, own["ladder"], inner)
+    return Tempering(action, own["ladder"], inner, own.get("parameter"))
 
 
 def _parse(name: str) -> list[tuple[int, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.couplings import finite, whole
 from pyqmc_art.lattice.kernels.field import FieldKernel
+from pyqmc_art.lattice.kernels.fourier import FourierFlow
 from pyqmc_art.lattice.kernels.integrators import find_integrator
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.ops import continuous
@@ -33,6 +36,8 @@ class HMC(FieldKernel):
     integrator : ``"leapfrog"``, ``"omelyan2"`` or ``"omelyan4"``
     randomise : lengths are drawn from trajectory * [1 - randomise, 1 + randomise], 0 <= randomise < 1. A fixed length
         is not ergodic where it is a period of a mode, as in free fields
+    acceleration : squared mass of a kinetic energy that moves all modes alike (:class:`FourierFlow`); None for none.
+        The transforms run in NumPy on one thread
     backend : ``"cpp"``, ``"numba"`` or ``"python"``
     threads : of the compiled steps
 
@@ -58,7 +63,7 @@ class HMC(FieldKernel):
 
     name: ClassVar[str] = "hmc"
     models: ClassVar[tuple[Any, ...]] = (Phi4,)
-    options: ClassVar[tuple[str, ...]] = ("trajectory", "md_steps", "integrator", "randomise")
+    options: ClassVar[tuple[str, ...]] = ("trajectory", "md_steps", "integrator", "randomise", "acceleration")
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class HMC(FieldKernel):
         md_steps: int = 10,
         integrator: str = "leapfrog",
         randomise: float = 0.0,
+        acceleration: float | None = None,
         *,
         backend: str | None = None,
         threads: int | None = None,
@@ -81,7 +87,15 @@ class HMC(FieldKernel):
             raise InputError(f"randomise is {randomise!r}; expected a fraction of the length, at least 0 and below 1")
         self._kicks, self._drifts = self.integrator.schedule(self.trajectory, self.md_steps)
         self._errors: list[NDArray[np.float64]] = []
+        self.acceleration = None if acceleration is None else finite("acceleration", acceleration)
         super().__init__(action, backend=backend, threads=threads)
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        if self.acceleration is not None:
+            self._flow = FourierFlow(self.targets[0], self.acceleration)
+            if len(self.targets) > 1:
+                raise InputError("Fourier acceleration is not defined on a ladder; leave --acceleration out")
 
     def configuration(self) -> dict[str, Any]:
         """The kernel's name and options by the names the command line uses."""
@@ -91,6 +105,7 @@ class HMC(FieldKernel):
             "md_steps": self.md_steps,
             "integrator": self.integrator.name,
             "randomise": self.randomise,
+            **({} if self.acceleration is None else {"acceleration": self.acceleration}),
         }
 
     def advance(self, stream: Stream, state: State, n: int, every: int = 1, observables: Any = ()) -> Any:
@@ -114,8 +129,18 @@ class HMC(FieldKernel):
 
     def _run(self, batch: continuous.FieldBatch) -> None:
         errors = np.zeros((batch.steps, len(batch.tally)))
-        self._operations.hmc_steps(batch, self._kicks, self._drifts, self.randomise, errors)
+        if self.acceleration is None:
+            self._operations.hmc_steps(batch, self._kicks, self._drifts, self.randomise, errors)
+        else:
+            self._flow.run(batch, self._kicks, self._drifts, self.randomise, errors, partial(self._measure_one, batch))
         self._errors.append(errors)
+
+    def _measure_one(self, batch: continuous.FieldBatch, index: int, sums: NDArray[np.float64]) -> None:
+        """Measure one field of a batch into one row of sums."""
+        room = np.zeros((1, 1, len(sums)))
+        one = replace(batch, field=batch.field[index : index + 1], steps=1, every=1, sums=room)
+        self._operations.measure(replace(one, tally=np.zeros(1, np.int64)))
+        sums[:] = room[0, 0]
 
     def _attempts(self) -> int:
         return 1

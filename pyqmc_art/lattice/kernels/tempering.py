@@ -1,4 +1,4 @@
-"""Parallel tempering: the target is the product over a ladder of betas."""
+"""Parallel tempering: the target is the product over a ladder of values of one coupling."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.acceptance import integer_probability
 from pyqmc_art.lattice.couplings import finite
-from pyqmc_art.lattice.kernels.compiled import Target
 from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel, as_warming
-from pyqmc_art.lattice.observables import Energy
+from pyqmc_art.lattice.observables import OBSERVABLES, Energy
+from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.protocols import Field, Info, Observable, State
 from pyqmc_art.rng import Stream
 
@@ -24,19 +24,22 @@ from pyqmc_art.rng import Stream
 class Tempering(StepwiseKernel):
     """One step of an inner kernel on every rung, then exchanges of neighbouring rungs (even and odd pairs in turn).
 
-    Rungs k and k+1 exchange their configurations with probability min(1, exp((beta_k - beta_{k+1})(H_k - H_{k+1}))).
+    Rungs k and k+1 exchange their configurations with probability min(1, exp((c_k - c_{k+1})(X_k - X_{k+1}))), c being
+    the coupling of the ladder and X = dS/dc: H for beta, for phi^4 sum phi^2 (m2) or sum phi^4 (lam).
     Fields have shape (replica, rung, *shape), series (measurements, replica, rung).
 
     Parameters
     ----------
-    action : its beta is replaced by the ladder's
-    ladder : two or more different betas
+    action : its coupling is replaced by the ladder's
+    ladder : two or more different values of it
     inner : the kernel that updates each rung, for the same lattice and couplings
+    parameter : name of the coupling; None means beta, or m2 of phi^4
 
     Raises
     ------
     InputError
-        For a ladder of fewer than two betas or with a repeated one, or an inner kernel of another action.
+        For a ladder of fewer than two values or with a repeated one, an inner kernel of another action, or a coupling
+        that S is not linear in.
 
     References
     ----------
@@ -54,19 +57,23 @@ class Tempering(StepwiseKernel):
     """
 
     name: ClassVar[str] = "tempering"
-    options: ClassVar[tuple[str, ...]] = ("ladder", "inner")
+    options: ClassVar[tuple[str, ...]] = ("ladder", "inner", "parameter")
 
-    def __init__(self, action: Target, ladder: Sequence[float], inner: DiscreteKernel) -> None:
+    def __init__(
+        self, action: Any, ladder: Sequence[float], inner: DiscreteKernel, parameter: str | None = None
+    ) -> None:
         betas = tuple(finite("ladder", beta) for beta in ladder)
         if len(betas) < 2 or len(set(betas)) < len(betas):
             raise InputError(f"ladder is {tuple(ladder)}; expected at least two different betas, in order")
         if inner.ladder:
             raise InputError("the inner kernel of a tempering ladder cannot have a ladder itself")
-        if replace(inner.action, beta=action.beta) != action:
+        self.parameter = parameter or ("m2" if isinstance(action, Phi4) else "beta")
+        self._slope, self._factor = _derivative(action, self.parameter)
+        if replace(inner.action, **{self.parameter: getattr(action, self.parameter)}) != action:
             raise InputError("the inner kernel of a tempering ladder must be built for the same action")
         self.action = action
         self.ladder = betas
-        self.targets = tuple(replace(action, beta=beta) for beta in betas)
+        self.targets = tuple(replace(action, **{self.parameter: value}) for value in betas)
         self.inner = inner.on_ladder(self.targets)
         self.ensemble = inner.ensemble
         # min(1, exp(x)) as an integer below 2^63 needs no more than this much of the exponent.
@@ -85,9 +92,10 @@ class Tempering(StepwiseKernel):
     def configuration(self) -> dict[str, Any]:
         """The kernel's name and options by the names the command line uses."""
         inner = self.inner.configuration()
-        return {**inner, "kernel": self.name, "ladder": list(self.ladder), "inner": inner["kernel"]}
+        own = {} if self.parameter == "beta" else {"parameter": self.parameter}
+        return {**inner, "kernel": self.name, "ladder": list(self.ladder), "inner": inner["kernel"], **own}
 
-    def on_ladder(self, targets: Sequence[Target]) -> Self:
+    def on_ladder(self, targets: Sequence[Any]) -> Self:
         """Refuse: a ladder of ladders is not defined."""
         raise InputError("the inner kernel of a tempering ladder cannot have a ladder itself")
 
@@ -114,8 +122,8 @@ class Tempering(StepwiseKernel):
     def step(self, stream: Stream, state: State) -> tuple[State, Info]:
         """One inner step, then exchanges; the field of ``state`` is updated in place."""
         step = state.step
-        state, series, info = self.inner.advance(stream.fold("rungs"), state, 1, 1, (Energy(),))
-        energy = series["energy"][0] * self.action.lattice.sites
+        state, series, info = self.inner.advance(stream.fold("rungs"), state, 1, 1, (self._slope,))
+        energy = series[self._slope.name][0] * (self._factor * self.action.lattice.sites)
         accepted = self._exchange(stream.at(step), state.field, energy, first=step % 2)
         return state, {**info, "swaps": accepted}
 
@@ -140,3 +148,19 @@ class Tempering(StepwiseKernel):
         """Acceptances as integers, by the one exp() all backends share."""
         flat = [integer_probability(math.exp(min(0.0, max(x, self._smallest)))) for x in gain.ravel().tolist()]
         return np.array(flat, np.uint64).reshape(gain.shape)
+
+
+def _derivative(action: Any, parameter: str) -> tuple[Observable, float]:
+    """Observable and factor whose product is dS/dc per site, for a coupling c that S is linear in."""
+    if parameter == "beta" and "beta" in action.couplings():
+        return Energy(), 1.0
+    if isinstance(action, Phi4) and parameter in ("m2", "lam"):
+        if action.convention not in ("A", "D"):
+            raise InputError(
+                f"in convention {action.convention} the field itself depends on {parameter}, and rungs could not "
+                "exchange theirs; use convention A or D"
+            )
+        g = action.coefficients[0]
+        return (OBSERVABLES["phi2"], g) if parameter == "m2" else (OBSERVABLES["phi4"], g * g)
+    linear = "m2, lam" if isinstance(action, Phi4) else "beta"
+    raise InputError(f"a ladder of {parameter!r} is not defined for {action.name}; expected {linear}")

@@ -10,6 +10,7 @@ import pytest
 
 from pyqmc_art.backends import list_available
 from pyqmc_art.errors import InputError, NumericalError
+from pyqmc_art.lattice.field_exact import free_field
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.kernels.compose import build
 from pyqmc_art.lattice.kernels.hmc import HMC
@@ -18,7 +19,10 @@ from pyqmc_art.lattice.observables import find
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.ops import plain_scalar
 from pyqmc_art.rng import Stream
-from pyqmc_art.testing.trials import list_variants, run_variant_of
+from pyqmc_art.testing.cases import Case
+from pyqmc_art.testing.fields import field_start_p_value
+from pyqmc_art.testing.trials import estimate_means, list_variants, run_variant_of
+from pyqmc_art.testing.verdict import BUDGET, compare
 
 STREAM = Stream.from_seed(17)
 LATTICES = (
@@ -197,3 +201,27 @@ def test_starts() -> None:
     assert hot.std() == pytest.approx(action.width, rel=0.05)
     assert len(np.unique(hot)) == hot.size
     np.testing.assert_allclose(cold, 0.5)  # phi^2 = -m2 / (2 lam)
+
+
+def test_fourier_acceleration_is_exact_and_fast() -> None:
+    """All modes of a free field decorrelate alike; without it the zero mode of a small mass lags far behind."""
+    action = Phi4(Lattice((8, 8)), 0.02, 0.0)
+    plain, fast = HMC(action, 1.0, 6, randomise=0.3, threads=1), HMC(action, 1.0, 6, "leapfrog", 0.3, 0.02, threads=1)
+    taus = []
+    for kernel in (plain, fast):
+        means = estimate_means(kernel, STREAM, ["phi2", "virial"], 8, 200, 600)
+        assert BUDGET.passes(compare(means["phi2"][0], free_field(action).phi2).p_value)
+        assert BUDGET.passes(compare(means["virial"][0], 1.0).p_value)
+        taus.append(means["phi2"][0].tau_int)
+    assert taus[0] > 3 * taus[1]
+
+
+def test_fourier_acceleration_stays_in_equilibrium() -> None:
+    case = Case("hmc", Phi4(Lattice((2, 2)), -4, 8, "D"), {"trajectory": 0.7, "md_steps": 8, "acceleration": 3.0})
+    assert BUDGET.passes(field_start_p_value(case, case.build(threads=1), 3000, STREAM, 2))
+    with pytest.raises(InputError, match="periodic hypercubic"):
+        HMC(Phi4(Lattice((4, 4), boundary="open"), 1, 1), acceleration=1.0)
+    with pytest.raises(InputError, match="acceleration is -1"):
+        HMC(Phi4(Lattice((4, 4)), 1, 1), acceleration=-1.0)
+    with pytest.raises(InputError, match="not defined on a ladder"):
+        HMC(case.action, acceleration=1.0).on_ladder([case.action, case.action])

@@ -15,7 +15,7 @@ export PYQMC_REQUIRE_NATIVE ?= 1
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/core.ready  ## build, sample, check against exact results, write demo/index.html
+demo: $(VENV)/art.ready  ## build, sample, check against exact results, put paintings on trial: demo/index.html
 	$(BIN)/pyqmc-art demo --out demo
 	@echo "report: $(CURDIR)/demo/index.html"
 

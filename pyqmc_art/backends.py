@@ -30,6 +30,7 @@ _PROVIDED_BY: Final = {
 }
 
 _chosen: ContextVar[str | None] = ContextVar("pyqmc_art_backend", default=None)
+_threads: ContextVar[int | None] = ContextVar("pyqmc_art_threads", default=None)
 
 
 def list_available() -> tuple[str, ...]:
@@ -128,8 +129,48 @@ class use_backend:  # noqa: N801 - read as a verb: use_backend("numba"), or with
         _chosen.reset(self._before)
 
 
+class use_threads:  # noqa: N801 - read as a verb: with use_threads(2): ...
+    """Request a number of threads for everything in a ``with`` block that is not told another one.
+
+    Parameters
+    ----------
+    threads : int or None
+        At least 1; ``None`` requests nothing.
+
+    Raises
+    ------
+    InputError
+        For a number below 1.
+
+    Examples
+    --------
+    >>> with use_threads(3):
+    ...     default_threads()
+    3
+    """
+
+    def __init__(self, threads: int | None) -> None:
+        if threads is not None and threads < 1:
+            raise InputError(f"threads is {threads}, expected at least 1")
+        self.threads = threads
+        self._before: Token[int | None] | None = None
+
+    def __enter__(self) -> use_threads:
+        """Hold the request from here on."""
+        if self.threads is not None:
+            self._before = _threads.set(self.threads)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Restore the request that held before."""
+        if self._before is not None:
+            _threads.reset(self._before)
+
+
 def default_threads() -> int:
-    """Return the number of threads to use when nobody says: ``OMP_NUM_THREADS``, or else every usable core.
+    """Return the number of threads to use when nobody says: `use_threads`, ``OMP_NUM_THREADS``, or every usable core.
 
     Returns
     -------
@@ -141,6 +182,9 @@ def default_threads() -> int:
     InputError
         If ``OMP_NUM_THREADS`` is set and not a positive integer.
     """
+    asked = _threads.get()
+    if asked is not None:
+        return asked
     given = os.environ.get("OMP_NUM_THREADS", "").strip()
     if not given:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import cyclopts
 from cyclopts import Parameter
 
-from pyqmc_art import data, options
+from pyqmc_art import data, judge, options, train
 from pyqmc_art.errors import InputError, PyqmcError, unknown
 from pyqmc_art.options import AnalyzeOptions, DemoOptions, InfoOptions, SampleOptions, StudyOptions, VerifyOptions
 from pyqmc_art.store import provenance
@@ -33,8 +33,6 @@ DEFAULT_SAMPLE: Final[Mapping[str, Any]] = {
 }
 _RUN: Final = ("steps", "warmup", "every", "save_every", "replicas", "seed", "measure", "start", "out")
 
-_ConfigFile = Annotated[Path | None, Parameter(help="TOML, YAML or JSON file with the flags as keys; flags win.")]
-_PrintConfig = Annotated[bool, Parameter(help="Print the resolved configuration and stop.")]
 _All = Parameter(name="*")
 
 app = cyclopts.App(
@@ -46,14 +44,16 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
 )
 app.command(data.app)
+app.command(train.app)
+app.command(judge.judge)
 
 
 @app.command
 def sample(
     action: str | None = None,
     *,
-    config: _ConfigFile = None,
-    print_config: _PrintConfig = False,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
     settings: Annotated[SampleOptions, _All] = SampleOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Sample an action with a kernel and write run.h5; or carry on with --resume run.h5 --steps N.
@@ -139,8 +139,8 @@ def _tell(ensemble: Ensemble) -> None:
 def analyze(
     run: Path | None = None,
     *,
-    config: _ConfigFile = None,
-    print_config: _PrintConfig = False,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
     settings: Annotated[AnalyzeOptions, _All] = AnalyzeOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Print value, error, tau_int, ESS and ESS/s of each observable of a run (Gamma method).
@@ -172,8 +172,8 @@ def analyze(
 @app.command
 def verify(
     *,
-    config: _ConfigFile = None,
-    print_config: _PrintConfig = False,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
     settings: Annotated[VerifyOptions, _All] = VerifyOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Check every kernel on this machine against exact targets; exit status 1 if one fails."""
@@ -192,8 +192,8 @@ def verify(
 @app.command
 def study(
     *names: str,
-    config: _ConfigFile = None,
-    print_config: _PrintConfig = False,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
     settings: Annotated[StudyOptions, _All] = StudyOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Answer a declared question and write DIR/index.html.
@@ -201,7 +201,8 @@ def study(
     Parameters
     ----------
     names
-        ising-dynamics, phase-transition; several make one page.
+        ising-dynamics, phase-transition, forgery, unseen-generators, unsupervised, leakage, confounds; several make
+        one page.
     """
     from pyqmc_art.monitor import choose_monitor
     from pyqmc_art.report import page
@@ -226,8 +227,8 @@ def study(
 @app.command
 def demo(
     *,
-    config: _ConfigFile = None,
-    print_config: _PrintConfig = False,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
     settings: Annotated[DemoOptions, _All] = DemoOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Sample, verify and run the quick studies: one page that shows what this installation can do."""
@@ -246,8 +247,8 @@ def demo(
 @app.command
 def info(
     *,
-    config: _ConfigFile = None,
-    print_config: _PrintConfig = False,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
     settings: Annotated[InfoOptions, _All] = InfoOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Print versions, backends, instruction sets, threads and devices."""

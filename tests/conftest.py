@@ -132,3 +132,33 @@ def one_run(tmp_path: Path) -> Path:
     kernel = qa.Metropolis(action)
     qa.sample(action, kernel, steps=40, warmup=5, out=tmp_path / "run.h5", save_every=20).close()
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Paint small simulated works once: ``painted/train`` with its manifest, ``painted/new`` with works beside it."""
+    pytest.importorskip("PIL", reason="Pillow is not installed")
+    from pyqmc_art.art.collection import plan_collection, write_collection
+
+    folder = tmp_path_factory.mktemp("painted")
+    counts = {"original": 24, "proxy": 24, "forgery": 6, "diffusion": 22}
+    stream = qa.Stream.from_seed(7)
+    write_collection(folder / "train", plan_collection(stream, counts, size=96, gap=1.5))
+    more = plan_collection(stream, {role: n + 2 for role, n in counts.items()}, size=96, gap=1.5)
+    write_collection(folder / "new", [one for role in counts for one in [c for c in more if c.role == role][-2:]])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(painted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a detector on the simulated works once: residual statistics of five patches a picture."""
+    for needed in ("sklearn", "safetensors"):
+        pytest.importorskip(needed, reason=f"{needed} is not installed")
+    from pyqmc_art.art.detectors.command import train_command
+    from pyqmc_art.art.detectors.training import DetectorOptions
+
+    options = DetectorOptions("simulated master", backbone="residual", size=48, levels=(1, 2), folds=3)
+    place = tmp_path_factory.mktemp("trained") / "a model"
+    outcome = train_command(painted / "train", place, options, announce=lambda text: None)
+    assert outcome.status == 0
+    return place

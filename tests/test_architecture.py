@@ -16,7 +16,7 @@ import pyqmc_art
 PACKAGE = Path(pyqmc_art.__file__).parent
 
 LAYERS = (
-    ("cli", "web", "options", "data", "demo", "__main__", ""),
+    ("cli", "web", "options", "data", "train", "judge", "demo", "demo_art", "__main__", ""),
     ("report",),
     ("studies",),
     ("appraise",),
@@ -48,7 +48,7 @@ HOMES = {
     "jinja2": ("report",),
     "markupsafe": ("report",),
     "gradio": ("web",),
-    "cyclopts": ("cli", "data", "options"),
+    "cyclopts": ("cli", "data", "train", "judge", "options"),
     "yaml": ("options",),
     "tqdm": ("monitor",),
     "scipy": ("stats", "lattice", "art", "testing"),
@@ -62,7 +62,7 @@ HOMES = {
 """Where each outside library may be imported; NumPy and the standard library may be imported anywhere."""
 
 ONE_MODULE_EACH = ("mpi4py", "dask", "distributed")
-CHOSEN_BY_CALLER = ("", "art", "art.detectors.catalogue", "stats.exports")
+CHOSEN_BY_CALLER = ("", "art", "art.detectors.catalogue", "stats.exports", "studies.catalogue")
 """Modules that import by a name which is not written out: lazy names of packages, and exports to other programs."""
 
 FORBIDDEN_CALLS = ("eval", "exec", "compile", "__import__")

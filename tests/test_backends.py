@@ -153,3 +153,14 @@ def test_package_import_is_light():
 def test_asking_for_a_backend_imports_none():
     code = "import sys; from pyqmc_art.backends import resolve; resolve(); print(*sys.modules)"
     assert not {"numba", "pyqmc_art._core"} & set(run_python(code).split())
+
+
+def test_threads_can_be_asked_for(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with backends.use_threads(3):
+        assert backends.default_threads() == 3
+        with backends.use_threads(None):
+            assert backends.default_threads() == 3
+    assert backends.default_threads() == 2
+    with pytest.raises(InputError, match="threads is 0"):
+        backends.use_threads(0)

@@ -3,9 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pyqmc_art import demo
+from pyqmc_art.demo_art import show_paintings
 from pyqmc_art.errors import InputError
 from pyqmc_art.monitor import Silent
 from pyqmc_art.report import page
@@ -39,7 +41,30 @@ def test_sections_of_the_page() -> None:
         "certificate",
         "ising-dynamics",
         "phase-transition",
+        "paintings",
+        "forgery",
+        "unseen-generators",
+        "unsupervised",
+        "leakage",
+        "confounds",
     ]
+
+
+def test_without_the_art_extra_the_demo_says_what_would_bring_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "SECTIONS", (SAMPLE, replace(SAMPLE, name="closed", gallery=True)))
+    monkeypatch.setattr(demo, "gallery_is_open", lambda: False)
+    target, passed = demo.run_demo(tmp_path, seed=0, monitor=Silent())
+    assert passed and len(page.read_findings_json(target)) == 1
+    assert "The gallery is closed here" in target.read_text(encoding="utf-8")
+
+
+def test_the_gallery_begins_with_its_painters(tmp_path: Path) -> None:
+    findings, passed = show_paintings(tmp_path, 0, Silent())
+    pictures = findings.figures[0].panels
+    assert passed and len(pictures) == 8 and "Simulated" in findings.figures[0].caption
+    assert not np.array_equal(pictures[0].values, pictures[2].values)  # another hand, the same motif
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

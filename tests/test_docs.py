@@ -27,7 +27,19 @@ PAGES = sorted(
 )
 # The C interface has blocks that are files of another project (its own tests build them); the benchmarks are generated.
 ELSEWHERE = {DOCS / "c-interface.md", DOCS / "benchmarks.md"}
-COMMANDS = ("sample", "analyze", "verify", "study", "demo", "data scan", "data check", "data fetch", "info")
+COMMANDS = (
+    "sample",
+    "analyze",
+    "verify",
+    "study",
+    "demo",
+    "data scan",
+    "data check",
+    "data fetch",
+    "train detector",
+    "judge",
+    "info",
+)
 LARGEST_PICTURE = 300_000
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="this copy of the tests lies outside a checkout: no docs")
@@ -155,7 +167,7 @@ def test_pages_speak_of_no_machine(page):
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_shown_exist(page, capsys, monkeypatch):
     for words in shell_commands(page):
-        command = " ".join(words[: 2 if words[0] == "data" else 1])
+        command = " ".join(words[: 2 if words[0] in ("data", "train") else 1])
         assert command in COMMANDS, f"{name_of(page)} shows pyqmc-art {' '.join(words)}"
         used = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert used <= flags_of(command, capsys, monkeypatch) | {"--help"}, f"{name_of(page)}: {' '.join(words)}"

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyqmc_art.art.degrade import Degradation, Equaliser
     from pyqmc_art.art.duplicates import merge_duplicates
+    from pyqmc_art.art.equalising import choose_equaliser
+    from pyqmc_art.art.judgement import Judgement, judge
     from pyqmc_art.art.layouts import open_manifest, read_zenodo
     from pyqmc_art.art.manifest import Manifest
     from pyqmc_art.art.patches import choose_levels, make_patches, plan_patches, resample
@@ -25,13 +27,16 @@ if TYPE_CHECKING:
 _HOME = {
     "Degradation": "degrade",
     "Equaliser": "degrade",
+    "Judgement": "judgement",
     "Manifest": "manifest",
     "Picture": "pictures",
     "Row": "rows",
     "Split": "splits",
     "UnreadablePicture": "pictures",
     "Works": "splits",
+    "choose_equaliser": "equalising",
     "choose_levels": "patches",
+    "judge": "judgement",
     "make_patches": "patches",
     "merge_duplicates": "duplicates",
     "open_manifest": "layouts",
@@ -47,13 +52,16 @@ _HOME = {
 __all__ = [
     "Degradation",
     "Equaliser",
+    "Judgement",
     "Manifest",
     "Picture",
     "Row",
     "Split",
     "UnreadablePicture",
     "Works",
+    "choose_equaliser",
     "choose_levels",
+    "judge",
     "make_patches",
     "merge_duplicates",
     "open_manifest",

@@ -89,6 +89,18 @@ class Degradation:
             result = decode_picture(encode_jpeg(result, self.quality, self.subsampling)).pixels
         return result
 
+    def locate(self, boxes: NDArray[Any]) -> NDArray[np.float64]:
+        """Map boxes in the result (left, top, right, bottom), shape ``(n, 4)``, back to source pixels.
+
+        Examples
+        --------
+        >>> Degradation((100.0, 0.0, 612.0, 512.0), (256, 256)).locate(np.array([[0, 0, 128, 128]])).tolist()
+        [[100.0, 0.0, 356.0, 256.0]]
+        """
+        left, top, right, bottom = self.box
+        across, down = (right - left) / self.size[0], (bottom - top) / self.size[1]
+        return np.asarray(boxes, np.float64) * (across, down, across, down) + (left, top, left, top)
+
     def to_json(self) -> dict[str, Any]:
         """Give a JSON object from which :meth:`from_json` makes the same degradation."""
         return dataclasses.asdict(self)

@@ -98,6 +98,21 @@ def _honour(listed: Path, root: Path, named: set[str], rows: list[Row], problems
     problems += [Problem(str(root / p.path), p.reason) for p in wrong]
 
 
+def list_pictures(folder: str | os.PathLike[str]) -> list[Path]:
+    """List what somebody would take for pictures in a folder and below, in the order of their names, none hidden.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    root = Path(folder)
+    found = [place / name for place, names in _walk(root) for name in names if _is_candidate(place / name)]
+    if not found:
+        raise InputError(f"there are no pictures in {root}")
+    return sorted(found)
+
+
 def _completed(record: Record, path: str, root: Path) -> Record:
     """Let the folders' names say what a list of file names alone does not."""
     completed = record | {"path": path}

@@ -311,7 +311,8 @@ def judge_work(
         doubts.append(f"unstable: re-encoding moves the log-odds by {stability.shift:.2f}")
     if distance is not None and distance.far:
         reasons.append(f"unlike the training works: {distance}")
-    doubts += [one.reason for one in (bench.hand, bench.human) if one is not None and one.reason]
+    judges = (("", bench.hand), ("human or machine: ", bench.human))
+    doubts += [f"{what}{one.reason}" for what, one in judges if one is not None and one.reason]
     if human is None:
         doubts.append("human or machine-made was not judged: 'another hand' may also be a machine")
     return Verdict(

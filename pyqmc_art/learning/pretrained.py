@@ -64,7 +64,7 @@ def write_pretrained(folder: str | os.PathLike[str], model: Pretrained, force: b
     from safetensors.numpy import save
 
     place = Path(folder)
-    _check_target(place, force)
+    check_target(place, force)
     files = {f"{name}.safetensors": save(_plain(arrays)) for name, arrays in model.tensors.items()}
     files |= {name: text.encode() for name, text in model.texts.items()}
     config = {
@@ -166,7 +166,14 @@ def _plain(arrays: Tensors) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
 
-def _check_target(place: Path, force: bool) -> None:
+def check_target(place: Path, force: bool) -> None:
+    """Refuse a place that no model directory may be written to: ``force`` replaces a model, and nothing else.
+
+    Raises
+    ------
+    InputError
+        When something is there already.
+    """
     if not place.exists() or (place.is_dir() and not any(place.iterdir())):
         return
     if not force:

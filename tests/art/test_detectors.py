@@ -30,7 +30,8 @@ from pyqmc_art.art.detectors.features import FeatureTable, average_works, collec
 from pyqmc_art.art.detectors.heads import assign_folds, balance_classes, fit_head, make_learner
 from pyqmc_art.art.detectors.linear import Preparation
 from pyqmc_art.art.detectors.residual import ResidualDetector, ResidualExtractor
-from pyqmc_art.art.detectors.training import DetectorOptions, select_rows, train_detector
+from pyqmc_art.art.detectors.selection import select_rows
+from pyqmc_art.art.detectors.training import DetectorOptions, train_detector
 from pyqmc_art.learning.pretrained import Pretrained, write_pretrained
 from pyqmc_art.stats.crossvalidation import score_out_of_fold
 
@@ -217,8 +218,8 @@ class TestSaving:
 
     def test_no_pickles(self, trained):
         names = {path.name for path in trained.folder.iterdir()}
-        expected = {"config.json", "head.safetensors", "human.safetensors", "reference.safetensors", "works.jsonl"}
-        assert names == expected
+        tensors = {f"{name}.safetensors" for name in ("head", "human", "reference", "prints")}
+        assert names == {"config.json", "works.jsonl", *tensors}
 
     def test_foreign_and_partial_models(self, tmp_path, trained):
         with pytest.raises(InputError, match="holds a flow; expected"):

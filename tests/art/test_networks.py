@@ -258,7 +258,7 @@ class TestFrozen:
         again = load_detector(tmp_path / "m")
         assert isinstance(again, NetworkDetector)
         assert {p.name for p in (tmp_path / "m").glob("*.safetensors")} == {
-            "extractor.safetensors", "head.safetensors", "reference.safetensors"
+            "extractor.safetensors", "head.safetensors", "prints.safetensors", "reference.safetensors"
         }  # fmt: skip
         patches = np.stack([texture("forgery", k, 32) for k in range(3)])
         np.testing.assert_array_equal(again.logits(patches), training.detector.logits(patches))

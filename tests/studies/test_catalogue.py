@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +149,24 @@ def test_quick_presets_say_what_is_known(tmp_path: Path) -> None:
             apart = math.hypot(z[local]["error"], z[cluster]["error"])
             assert z[local]["value"] - z[cluster]["value"] > 4 * apart
     assert z["m = 0, neighbours"]["value"] > z["m = 0, any two"]["value"]
+
+
+def test_a_study_of_a_lattice_needs_no_library_of_pictures() -> None:
+    script = (
+        "import sys\n"
+        "from pyqmc_art import options\n"
+        "from pyqmc_art.studies import catalogue\n"
+        "catalogue.configure('ising-dynamics', 'quick', {'replicas': 2}, options.parse)\n"
+        "print(*(name for name in ('PIL', 'torch', 'sklearn', 'timm') if name in sys.modules))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == []
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError("No module named 'PIL'", name="PIL")
+
+    monkeypatch.setattr(catalogue.importlib, "import_module", missing)
+    with pytest.raises(InputError, match=r"forgery needs PIL; pip install 'pyqmc-art\[art\]'"):
+        configure("forgery")

@@ -93,11 +93,11 @@ def build_backbone(name: str, weights: Path | str | None, stream: Stream) -> tup
         When there are no weights, they cannot be read, or belong to another network.
     """
     find_preset(name)
-    network = _create(name, stream)
     if weights == "random":
-        return network, "random"
+        return _create(name, stream), "random"
     path = find_installed(name) if weights is None else Path(weights)
     state = read_weights(path)
+    network = _create(name, stream)
     if weights is None:
         state = convert_lite(state, network)
     load_weights(network, state, str(path))

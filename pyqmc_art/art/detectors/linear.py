@@ -13,11 +13,12 @@ from typing import Any, ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqmc_art.art.degrade import Equaliser
+from pyqmc_art.art.degrade import Degradation, Equaliser
 from pyqmc_art.art.detectors.features import Extractor, Features, Levels, PatchExtractor
 from pyqmc_art.art.detectors.heads import Head
 from pyqmc_art.art.patches import Patches, make_patches
 from pyqmc_art.art.pictures import Picture
+from pyqmc_art.art.prints import Prints
 from pyqmc_art.art.verdicts import PatchScores, average_patches
 from pyqmc_art.errors import InputError
 from pyqmc_art.learning.pretrained import Pretrained, read_pretrained, write_pretrained
@@ -41,12 +42,16 @@ class Preparation:
     equaliser: Equaliser
     key: int
 
+    def plan(self, picture: Picture) -> Degradation:
+        """Say what is done to one picture."""
+        return self.equaliser.plan(picture.width, picture.height, picture.sha256, Stream(self.key))
+
     def apply(self, picture: Picture) -> Picture:
         """Equalise one picture; what the original file was (format, size in bytes) is no longer told."""
-        pixels, done = self.equaliser.apply(picture.pixels, picture.sha256, Stream(self.key))
+        done = self.plan(picture)
         return dataclasses.replace(
             picture,
-            pixels=pixels,
+            pixels=done.apply(picture.pixels),
             format="JPEG" if done.quality else "equalised",
             quality=done.quality or None,
             path=Path(f"{picture.path} (equalised)"),
@@ -79,6 +84,7 @@ class LinearDetector(ABC):
     facts : of the training, as JSON values; ``calibration`` among them where it was made
     reference : mean features of the training works, shape (works, d), for comparing others with them
     works : the training pictures as JSONL; ``reference`` follows the first mention of each work
+    prints : fingerprints of the training pictures, in the order of ``works``
     """
 
     kind: ClassVar[str] = ""
@@ -90,6 +96,7 @@ class LinearDetector(ABC):
     facts: Mapping[str, Any] = field(default_factory=dict)
     reference: Features | None = None
     works: str = ""
+    prints: Prints | None = None
 
     def prepare(self, picture: Picture) -> Picture:
         """Do to a picture what was done to the training pictures."""
@@ -120,6 +127,8 @@ class LinearDetector(ABC):
             tensors["human"] = self.human.tensors()
         if self.reference is not None:
             tensors["reference"] = {"features": self.reference}
+        if self.prints is not None:
+            tensors["prints"] = self.prints.tensors()
         weights = self.extractor.tensors()
         if weights:
             tensors["extractor"] = weights
@@ -156,6 +165,7 @@ class LinearDetector(ABC):
             model.configuration.get("training", {}),
             stored["reference"]["features"] if "features" in stored.get("reference", {}) else None,
             model.texts.get(WORKS, ""),
+            Prints.from_tensors(stored["prints"]) if "prints" in stored else None,
         )
 
     @classmethod

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyqmc_art.art.claims import Claim
 from pyqmc_art.art.degrade import Equaliser
-from pyqmc_art.art.detectors.baselines import MetadataExtractor, SubjectExtractor
+from pyqmc_art.art.detectors.album import Album, Seen
+from pyqmc_art.art.detectors.cache import KeptFeatures
 from pyqmc_art.art.detectors.catalogue import DEFAULT, detector_class, make_extractor
-from pyqmc_art.art.detectors.features import Extractor, FeatureTable, Floats, average_works, collect_tables, make_table
+from pyqmc_art.art.detectors.features import Extractor, FeatureTable, Floats, average_works
 from pyqmc_art.art.detectors.heads import BALANCES, assign_folds, count_works, fit_head, make_learner
 from pyqmc_art.art.detectors.linear import LinearDetector, Preparation
-from pyqmc_art.art.detectors.scoreboard import Contrast, compare_roles
+from pyqmc_art.art.detectors.price import announce_cost
+from pyqmc_art.art.detectors.scoreboard import Contrast, compare_roles, describe_claim, judge_contrasts
+from pyqmc_art.art.detectors.selection import select_rows
+from pyqmc_art.art.entries import write_entries
 from pyqmc_art.art.manifest import Manifest
-from pyqmc_art.art.pictures import Picture, UnreadablePicture, read_each
-from pyqmc_art.art.roles import MACHINE_ROLES, resolve_role
+from pyqmc_art.art.prints import Prints
+from pyqmc_art.art.rehearsal import Foresight, Rehearsal, calibrate_works, foresee, rehearse
+from pyqmc_art.art.roles import MACHINE_ROLES
 from pyqmc_art.errors import InputError, unknown
+from pyqmc_art.learning.pretrained import check_target
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
-from pyqmc_art.stats.calibration import Calibration, calibrate
 from pyqmc_art.stats.crossvalidation import Learner, score_out_of_fold
 
 if TYPE_CHECKING:
     from pyqmc_art.art.detectors.tuning import TuneOptions
+
+INNER = 4
+"""Folds of the inner cross-validation that calibrates for the works of an outer fold."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,8 @@ class Training:
     detector : trained on all chosen rows
     folder : of the model; None if it was not kept
     scores : held-out log-odds of each picture, by models that saw no picture of its work
+    rehearsal : verdicts that held-out works would have been given; None when the works are too few
+    claims : hand against all of the contrast, then each of its roles: may the score be claimed?
     manifest : the chosen rows
     labels : true for the hand
     contrasts : how well held-out works are told apart: all of the contrast, each of its roles, and the baselines
@@ -99,31 +109,12 @@ class Training:
     manifest: Manifest
     labels: NDArray[np.bool_]
     contrasts: tuple[Contrast, ...]
+    claims: tuple[Claim, ...] = ()
+    rehearsal: Rehearsal | None = None
 
     def summary(self) -> str:
         """Say in a few lines what held-out works show."""
         return "\n".join(map(str, self.contrasts))
-
-
-def select_rows(manifest: Manifest, hand: str, contrast: Sequence[str] = ()) -> tuple[Manifest, NDArray[np.bool_]]:
-    """Choose the originals of a hand and its contrast; give the rows and which are the hand's.
-
-    Raises
-    ------
-    InputError
-        When either is empty.
-    """
-    positive = manifest.authentic(hand)
-    roles = {resolve_role(word) for word in contrast}
-    negative = ~positive & np.array([not roles or row.role in roles for row in manifest], bool)
-    if not positive.any():
-        raise InputError(f"the manifest names {hand}, but in no row of role original: nothing to learn from")
-    if not negative.any():
-        there = ", ".join(f"{role} {n}" for role, n in manifest.roles().items())
-        wanted = f"of role {', '.join(sorted(roles))} " if roles else ""
-        raise InputError(f"no row {wanted}to set against {hand}; the manifest holds {there}")
-    chosen = np.flatnonzero(positive | negative)
-    return manifest.keep(chosen.tolist()), positive[chosen]
 
 
 def train_detector(
@@ -156,39 +147,71 @@ def train_detector(
         After Ctrl-C in a tuning; it can be resumed.
     """
     place = None if out is None else Path(out)
-    if place is not None and place.exists() and not force and any(place.iterdir() if place.is_dir() else [place]):
-        raise InputError(f"{place} exists; choose another --out, or --force to replace the model there")
+    if place is not None:
+        check_place(place, force)
     rows, labels = select_rows(manifest, options.hand, options.contrast)
     stream = Stream.from_seed(options.seed).fold("detector")
-    extractor = make_extractor(
-        options.backbone, weights=options.weights, size=options.size, levels=options.levels, square=options.square,
-        stream=stream.fold("weights"),
-    )  # fmt: skip
+    extractor = _make_extractor(options, stream)
     folds = assign_folds(rows.works, labels, stream.fold("folds"), options.folds, rows.strata)
     if announce is not None:
-        from pyqmc_art.art.detectors.price import announce_cost
-
         announce_cost(extractor, rows, options, announce)
-    album = _Album(rows, options, stream, monitor)
-    task = _Task(labels, [row.role for row in rows], options.balance, folds, stream)
+    plan = options.equaliser
+    album = Album(rows, None if plan is None else Preparation(plan, stream.fold("equalise").key), monitor)
+    task = _Task(labels, [row.role for row in rows], options.balance, folds, stream, options.folds)
     work = None if place is None else place.with_name(place.name + ".training")
     if options.tune is None:
-        detector, scores, tables = _train_frozen(extractor, album, task)
+        kept = extractor if work is None else KeptFeatures.of(extractor, work, album.preparation, resume)
+        detector, seen, tables = _train_frozen(extractor, kept, album, task)
     else:
-        detector, scores, tables = _train_whole(extractor, album, task, options, work, resume, monitor)
+        detector, seen, tables = _train_whole(extractor, album, task, options, work, resume, monitor)
+    scores = seen.hand.scores
     baselines = {name: task.held_out(table) for name, table in tables.items()}
     contrasts = compare_roles(rows, labels, {options.backbone: scores, **baselines})
+    claims = judge_contrasts(rows, labels, scores, baselines, stream.fold("claims"))
+    rehearsal = rehearse(task.kinds, labels, rows.works, seen.hand, seen.human) if seen.hand.lines else None
     detector = replace(
         detector,
         preparation=album.preparation,
-        works=_list_works(rows, album.digests, labels, scores),
-        facts=_facts(options, rows, labels, scores, contrasts, stream) | dict(detector.facts),
+        works=write_entries(album.entries(labels, seen)),
+        prints=Prints.of(album.prints),
+        facts=_facts(options, rows, labels, scores, contrasts, stream)
+        | {"claims": [describe_claim(one) for one in claims], "nested": options.tune is None}
+        | {"rehearsal": None if rehearsal is None else rehearsal.to_json()}
+        | dict(detector.facts),
     )
     if place is not None:
         detector.save_pretrained(place, force)
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
-    return Training(detector, place, scores, rows, labels, contrasts)
+    return Training(detector, place, scores, rows, labels, contrasts, claims, rehearsal)
+
+
+def check_place(place: Path, force: bool) -> None:
+    """Refuse a place for a model before anything is computed.
+
+    Raises
+    ------
+    InputError
+        When something is there that ``force`` was not given for, or the folder above is a file.
+    """
+    check_target(place, force)
+    above = next(folder for folder in place.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"{above} is a file; the model {place} needs a folder to lie in")
+
+
+def price_training(manifest: Manifest, options: DetectorOptions, announce: Callable[[str], None]) -> None:
+    """Tell what a training would cost, and train nothing."""
+    rows, _ = select_rows(manifest, options.hand, options.contrast)
+    extractor = _make_extractor(options, Stream.from_seed(options.seed).fold("detector"))
+    announce_cost(extractor, rows, options, announce)
+
+
+def _make_extractor(options: DetectorOptions, stream: Stream) -> Extractor:
+    return make_extractor(
+        options.backbone, weights=options.weights, size=options.size, levels=options.levels, square=options.square,
+        stream=stream.fold("weights"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -200,6 +223,7 @@ class _Task:
     balance: str
     folds: NDArray[np.int64]
     stream: Stream
+    parts: int
 
     def held_out(self, table: FeatureTable) -> Floats:
         """Score every picture by a head that saw nothing of its work."""
@@ -209,62 +233,47 @@ class _Task:
         return score_out_of_fold(learner, np.arange(self.labels.size), self.labels, self.folds)
 
 
-@dataclass
-class _Album:
-    """The pictures of the chosen rows, read one after the other, and the baselines' view of them."""
-
-    rows: Manifest
-    options: DetectorOptions
-    stream: Stream
-    monitor: Monitor | None
-    digests: list[str] = field(default_factory=list)
-    files: list[tuple[NDArray[Any], NDArray[np.int64]]] = field(default_factory=list)
-
-    @property
-    def preparation(self) -> Preparation | None:
-        plan = self.options.equaliser
-        return None if plan is None else Preparation(plan, self.stream.fold("equalise").key)
-
-    def tables(self, extractor: Extractor) -> tuple[FeatureTable, dict[str, FeatureTable]]:
-        """Table of the extractor, and those of the baselines."""
-        own, metadata, subject = collect_tables(
-            (extractor, MetadataExtractor(), SubjectExtractor()), self._pictures(), self.rows.works, self.monitor
-        )
-        tables = {"metadata baseline": metadata, "subject baseline": subject}
-        if self.preparation is not None:
-            tables["metadata of the files"] = make_table(self.files, self.rows.works)
-        return own, tables
-
-    def _pictures(self) -> Iterator[Picture]:
-        failures: list[UnreadablePicture] = []
-        for found in read_each(self.rows.paths):
-            if isinstance(found, UnreadablePicture):
-                failures.append(found)
-                continue
-            self.digests.append(found.sha256)
-            if self.preparation is None:
-                yield found
-            else:
-                self.files.append(MetadataExtractor().extract(found))
-                yield self.preparation.apply(found)
-        if failures:
-            raise InputError(f"{len(failures)} pictures cannot be read:\n" + "\n".join(map(str, failures)))
-
-
 def _train_frozen(
-    extractor: Extractor, album: _Album, task: _Task
-) -> tuple[LinearDetector, Floats, dict[str, FeatureTable]]:
-    table, baselines = album.tables(extractor)
-    scores = task.held_out(table)
+    extractor: Extractor, kept: Extractor, album: Album, task: _Task
+) -> tuple[LinearDetector, Seen, dict[str, FeatureTable]]:
+    table, baselines = album.tables(kept)
+    hand = _foresee(table, album.rows, task, task.stream.fold("head"))
     head = fit_head(table, task.labels, task.stream.fold("head"), kinds=task.kinds, balance=task.balance)
     detector = detector_class(extractor.kind)(extractor, head, reference=_reference(table))
-    return _with_human_head(detector, table, album.rows, task), scores, baselines
+    detector, human = _with_human_head(detector, table, album.rows, task)
+    return detector, Seen(hand, human), baselines
+
+
+def _foresee(table: FeatureTable, rows: Manifest, task: _Task, stream: Stream) -> Foresight:
+    """Held-out scores with nested calibrations, or without these where the training works of a fold cannot be split."""
+
+    def study(
+        train: NDArray[np.intp], known: NDArray[np.bool_]
+    ) -> tuple[Callable[[NDArray[np.intp]], Floats], Learner]:
+        own = [task.kinds[i] for i in train]
+        head = fit_head(table.take(train), known, stream, kinds=own, balance=task.balance)
+
+        def score(test: NDArray[np.intp]) -> Floats:
+            rest = table.take(test)
+            return rest.pool(head.logits(rest.values))
+
+        # The strength chosen on these works: choosing it anew in every inner fold costs thirty times as much.
+        return score, make_learner(table, stream, task.kinds, task.balance, (head.strength,))
+
+    def split(pictures: NDArray[np.intp]) -> NDArray[np.int64]:
+        works, strata = ([names[i] for i in pictures] for names in (rows.works, rows.strata))
+        return assign_folds(works, task.labels[pictures], task.stream.fold("inner"), min(INNER, fewest), strata)
+
+    left = (np.flatnonzero(task.folds != number) for number in np.unique(task.folds))
+    fewest = min(min(count_works([rows.works[i] for i in part], task.labels[part])) for part in left)
+    stream_of_lines = task.stream.fold("rehearsal")
+    return foresee(study, rows.works, task.labels, task.folds, split if fewest > 1 else None, stream_of_lines)
 
 
 def _train_whole(
-    extractor: Extractor, album: _Album, task: _Task, options: DetectorOptions, work: Path | None, resume: bool,
+    extractor: Extractor, album: Album, task: _Task, options: DetectorOptions, work: Path | None, resume: bool,
     monitor: Monitor | None,
-) -> tuple[LinearDetector, Floats, dict[str, FeatureTable]]:  # fmt: skip
+) -> tuple[LinearDetector, Seen, dict[str, FeatureTable]]:  # fmt: skip
     from pyqmc_art.art.detectors.whole import Tuner
 
     tuner = Tuner.of(extractor, album.rows, options, task.stream.fold("tune"), work, resume, monitor)
@@ -275,32 +284,34 @@ def _train_whole(
     trained, head = tuner.train(everything, task.labels, "all")
     table = tuner.describe(trained, everything)
     detector = detector_class(trained.kind)(trained, head, reference=_reference(table))
-    return replace(detector, facts={"log": tuner.read_log()}), scores, baselines
+    detector = replace(detector, facts={"log": tuner.read_log()})
+    # Nested trainings of a whole network would take as many times longer: its verdicts are not rehearsed.
+    return detector, Seen(Foresight(scores, task.folds, {}), None), baselines
 
 
-def _with_human_head(detector: LinearDetector, table: FeatureTable, rows: Manifest, task: _Task) -> LinearDetector:
+def _with_human_head(
+    detector: LinearDetector, table: FeatureTable, rows: Manifest, task: _Task
+) -> tuple[LinearDetector, Foresight | None]:
     """Add a head for human against machine-made, if there are works of both; photographs are neither."""
     chosen = np.array([i for i, row in enumerate(rows) if row.role != "photo"])
     human = np.array([rows.rows[i].role not in MACHINE_ROLES for i in chosen])
     works = [table.works[i] for i in chosen]
-    parts = min(task.folds.max() + 1, *count_works(works, human)) if human.any() and not human.all() else 0
+    parts = min(task.parts, *count_works(works, human)) if human.any() and not human.all() else 0
     if parts < 2:
-        return detector
-    own, stream = table.take(chosen), task.stream.fold("human")
+        return detector, None
+    part, stream = table.take(chosen), task.stream.fold("human")
     folds = assign_folds(works, human, stream.fold("folds"), int(parts))
-    held = score_out_of_fold(make_learner(own, stream), np.arange(chosen.size), human, folds)
-    line = _calibrate(held, works, human, stream)
-    return replace(detector, human=fit_head(own, human, stream), facts={"human_calibration": line.to_json()})
+    own = _Task(human, [""] * chosen.size, "class", folds, stream, parts)
+    seen = _foresee(part, rows.keep(chosen.tolist()), own, stream)
+    line = calibrate_works(seen.scores, works, human, stream.fold("calibration"))
+    detector = replace(detector, human=fit_head(part, human, stream), facts={"human_calibration": line.to_json()})
+    scores, numbers = np.full(len(rows), np.nan), np.full(len(rows), -1)
+    scores[chosen], numbers[chosen] = seen.scores, seen.folds
+    return detector, Foresight(scores, numbers, seen.lines) if seen.lines else None
 
 
 def _reference(table: FeatureTable) -> NDArray[np.float32]:
     return average_works(table.pool(table.values), table.works)[0].astype(np.float32)
-
-
-def _calibrate(scores: Floats, works: Sequence[str], labels: NDArray[np.bool_], stream: Stream) -> Calibration:
-    own = np.asarray(works)
-    positive, negative = (average_works(scores[chosen], own[chosen].tolist())[0] for chosen in (labels, ~labels))
-    return calibrate(positive, negative, stream.fold("calibration"))
 
 
 def _facts(
@@ -312,16 +323,6 @@ def _facts(
         "options": asdict(options),
         "works": {"hand": positives, "contrast": negatives},
         "roles": rows.roles(),
-        "calibration": _calibrate(scores, rows.works, labels, stream).to_json(),
+        "calibration": calibrate_works(scores, rows.works, labels, stream.fold("calibration")).to_json(),
         "contrasts": [one.to_json() for one in contrasts],
     }
-
-
-def _list_works(rows: Manifest, digests: Sequence[str], labels: NDArray[np.bool_], scores: Floats) -> str:
-    """One line a training picture: what the model was made of, and the held-out score."""
-    lines = [
-        {"work": row.work, "sha256": digest, "path": row.path, "role": row.role, "hand": row.hand, "title": row.title,
-         "source": row.source, "basis": row.basis, "label": int(label), "score": float(score)}
-        for row, digest, label, score in zip(rows, digests, labels, scores, strict=True)
-    ]  # fmt: skip
-    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
-from pyqmc_art.ops import multispin, plain
+from pyqmc_art.ops import multispin, plain, plain_cluster
 from pyqmc_art.ops.jit import jitted
 
 RULES: Final = {"ising": 0, "potts-metropolis": 1, "potts-heat-bath": 2}
@@ -165,10 +165,10 @@ class _Compiled:
 
 
 class _Plain:
-    """The operations by the loops of :mod:`pyqmc_art.ops.plain`, as they are or through Numba."""
+    """The operations by the loops of plain Python, as they are or through Numba."""
 
-    def __init__(self, loops: Any, packed: Any) -> None:
-        self._loops, self._packed = loops, packed
+    def __init__(self, loops: Any, clusters: Any, packed: Any) -> None:
+        self._loops, self._clusters, self._packed = loops, clusters, packed
 
     def local_steps(self, batch: Batch, rule: str, table: NDArray[np.uint64]) -> None:
         g = batch.geometry
@@ -181,10 +181,10 @@ class _Plain:
         self._packed.multispin_steps(*_plain_arguments(batch), extents, batch.geometry.coordination, table)
 
     def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
-        self._loops.swendsen_wang_steps(*_plain_arguments(batch), *bonds)
+        self._clusters.swendsen_wang_steps(*_plain_arguments(batch), *bonds)
 
     def wolff_steps(self, batch: Batch, *bonds: Any) -> None:
-        self._loops.wolff_steps(*_plain_arguments(batch), *bonds)
+        self._clusters.wolff_steps(*_plain_arguments(batch), *bonds)
 
     def exchange_steps(self, batch: Batch, table: NDArray[np.uint64], reach: str) -> None:
         self._loops.exchange_steps(*_plain_arguments(batch), batch.geometry.coordination, table, RANGES[reach])
@@ -205,7 +205,7 @@ def operations(backend: str) -> Any:
     if backend == "cpp":
         return _Compiled()
     if backend == "numba":
-        return _Plain(jitted(plain), jitted(multispin))
+        return _Plain(*map(jitted, (plain, plain_cluster, multispin)))
     if backend == "python":
-        return _Plain(plain, multispin)
+        return _Plain(plain, plain_cluster, multispin)
     raise InputError(f"the backend {backend!r} has no kernels for discrete models; use cpp, numba or python")

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pyqmc_art.ops.plain import block, draw, root_of, scaled
+from pyqmc_art.ops.plain import block, draw, scaled
+from pyqmc_art.ops.plain_cluster import root_of
 from pyqmc_art.ops.plain_real import exp_of, normals, unit
 from pyqmc_art.ops.plain_scalar import measure as measure_scalar
 from pyqmc_art.ops.plain_scalar import neighbour_sum

@@ -184,7 +184,7 @@ class Planted(Metropolis):
         for name, function in list(vars(module).items()):
             if inspect.isfunction(function) and function.__module__ == "planted":
                 setattr(module, name, numba.njit(function))
-        self._operations = discrete._Plain(None, module)
+        self._operations = discrete._Plain(None, None, module)
 
 
 class StaleHalo(Metropolis):

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -26,6 +27,8 @@ from pyqmc_art.report.palette import DARK, LIGHT, Key
 from pyqmc_art.report.svg import swatch
 
 JSON_ID: Final = "findings"
+LONG: Final = 16
+"""A table with more rows is folded away; a click shows it."""
 _HEADLINE: Final = ("version", "commit", "backend", "date")
 
 
@@ -206,12 +209,19 @@ def _table(table: Table, own: str) -> dict[str, Any]:
     for row in table.rows:
         if len(row) != len(table.columns):
             raise InputError(f"table {table.name!r} has {len(table.columns)} columns, but a row has {len(row)} cells")
+    rows = [[show(cell) for cell in row] for row in table.rows]
+    verdicts = [cell for row in rows for cell in row if cell.verdict]
+    tally = Counter(cell.text for cell in verdicts)
     return {
         "id": own,
         "title": table.title,
         "caption": table.caption,
         "columns": columns(table),
-        "rows": [[show(cell) for cell in row] for row in table.rows],
+        "rows": rows,
+        # A long table is folded away; what went wrong in it is not.
+        "fold": len(rows) > LONG,
+        "open": any(cell.verdict == "bad" for cell in verdicts),
+        "tally": ", ".join(f"{count} {word}" for word, count in tally.items()),
     }
 
 

@@ -246,3 +246,16 @@ def test_cells() -> None:
 def test_numeric_columns() -> None:
     table = Table("t", "t", ("name", "n", "x", "mixed"), (("a", 1, None, 1), ("b", 20, Pair(1.5, 0.1), "many")))
     assert [c.numeric for c in columns(table)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(("rows", "bad", "shown"), [(16, 0, ""), (17, 0, "<details>"), (17, 1, "<details open>")])
+def test_a_long_table_is_folded_unless_something_went_wrong(rows: int, bad: int, shown: str) -> None:
+    cells = tuple((k, "failed" if k < bad else "ok") for k in range(rows))
+    table = Table("t", "Judgements", ("number", "verdict"), cells)
+    text = render("Page", [Findings("s", "Q?", "A.", tables=(table,))], provenance={}).replace(' class="rows"', "")
+    body = text[text.index("Judgements") :]
+    start = body[: body.index("<table>")]
+    assert (shown in start) if shown else ("<details" not in start)
+    assert (f"{rows} rows<span>" in start) == bool(shown)
+    if bad:
+        assert "1 failed, 16 ok" in start

@@ -162,15 +162,15 @@ def tabulate_claims(claims: Sequence[Claim], name: str = "claims", title: str = 
     rows = tuple(
         (
             one.statement,
+            one.status,
             f"{one.score.positives} v {one.score.negatives}",
             _cell(one.score),
             *(_cell(one.baselines[baseline]) if baseline in one.baselines else None for baseline in names),
-            one.status,
             "; ".join(one.reasons),
         )
         for one in claims
     )
-    columns = ("claim", "works", "AUC", *(f"{baseline} baseline" for baseline in names), "status", "because")
+    columns = ("claim", "status", "works", "AUC", *(f"{baseline} baseline" for baseline in names), "because")
     caption = (
         "A claim is refused where a baseline that sees no brush does as well on the same works (paired bootstrap). "
         "95 % intervals over works."

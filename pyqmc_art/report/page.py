@@ -27,7 +27,7 @@ from pyqmc_art.report.palette import DARK, LIGHT, Key
 from pyqmc_art.report.svg import swatch
 
 JSON_ID: Final = "findings"
-LONG: Final = 16
+LONG: Final = 24
 """A table with more rows is folded away; a click shows it."""
 _HEADLINE: Final = ("version", "commit", "backend", "date")
 

@@ -84,10 +84,10 @@ def test_planted_bug_a_rule_without_the_pairs_would_support_it() -> None:
 
 def test_the_table_never_shows_a_rate_alone() -> None:
     table = tabulate_claims([judge(2.5, 0.0), judge(1.5, 1.5)])
-    assert table.columns == ("claim", "works", "AUC", "metadata baseline", "subject baseline", "status", "because")
+    assert table.columns == ("claim", "status", "works", "AUC", "metadata baseline", "subject baseline", "because")
     for row in table.rows:
-        assert row[1] == "60 v 60"
-        assert all("[" in str(cell) for cell in row[2:5])
+        assert row[2] == "60 v 60"
+        assert all("[" in str(cell) for cell in row[3:6])
 
 
 def test_bad_input() -> None:

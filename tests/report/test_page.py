@@ -248,7 +248,7 @@ def test_numeric_columns() -> None:
     assert [c.numeric for c in columns(table)] == [False, True, True, False]
 
 
-@pytest.mark.parametrize(("rows", "bad", "shown"), [(16, 0, ""), (17, 0, "<details>"), (17, 1, "<details open>")])
+@pytest.mark.parametrize(("rows", "bad", "shown"), [(24, 0, ""), (25, 0, "<details>"), (25, 1, "<details open>")])
 def test_a_long_table_is_folded_unless_something_went_wrong(rows: int, bad: int, shown: str) -> None:
     cells = tuple((k, "failed" if k < bad else "ok") for k in range(rows))
     table = Table("t", "Judgements", ("number", "verdict"), cells)
@@ -258,4 +258,4 @@ def test_a_long_table_is_folded_unless_something_went_wrong(rows: int, bad: int,
     assert (shown in start) if shown else ("<details" not in start)
     assert (f"{rows} rows<span>" in start) == bool(shown)
     if bad:
-        assert "1 failed, 16 ok" in start
+        assert "1 failed, 24 ok" in start

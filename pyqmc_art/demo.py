@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Final
 
 from pyqmc_art import options
+from pyqmc_art.backends import default_threads, use_threads
 from pyqmc_art.demo_art import show_paintings
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising
@@ -18,6 +23,7 @@ from pyqmc_art.lattice.exact import exact_thermodynamics
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.infinite import ISING_CRITICAL_BETA
 from pyqmc_art.lattice.kernels.cluster import SwendsenWang
+from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Cell, Figure, Findings, Monitor, Picture, Table
 from pyqmc_art.report import page
 from pyqmc_art.report.run import describe_run
@@ -76,16 +82,58 @@ def run_demo(out: Path, *, seed: int, monitor: Monitor) -> tuple[Path, bool]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
         raise InputError(f"cannot make the folder {out}: {reason.strerror}; give another --out") from reason
-    findings, passed, closed = [], True, not gallery_is_open()
-    for section in SECTIONS:
-        if section.gallery and closed:
-            continue
-        found, fine = section.make(out, seed, monitor)
-        findings.append(found)
-        passed = passed and fine
+    closed = not gallery_is_open()
+    made = make_sections([one for one in SECTIONS if not (one.gallery and closed)], out, seed, monitor)
     facts = {**provenance.collect(), "seed": seed}
     lead = LEAD + (CLOSED if closed else "")
-    return page.write(out / "index.html", "pyqmc_art on this machine", findings, lead=lead, provenance=facts), passed
+    target = page.write(
+        out / "index.html", "pyqmc_art on this machine", [found for found, _ in made], lead=lead, provenance=facts
+    )
+    return target, all(fine for _, fine in made)
+
+
+def make_sections(sections: Sequence[Section], out: Path, seed: int, monitor: Monitor) -> list[tuple[Findings, bool]]:
+    """Make the sections of the lattice here and those of the gallery in a process beside this one; in their order."""
+    made: dict[int, tuple[Findings, bool]] = {}
+    gallery = {place: section.name for place, section in enumerate(sections) if section.gallery}
+    with _beside(len(gallery)) as pool:
+        waiting = {k: pool.submit(make_section, name, out, seed) for k, name in gallery.items()} if pool else {}
+        for place, section in enumerate(sections):
+            if place not in waiting:
+                made[place] = section.make(out, seed, monitor)
+        monitor.start("gallery", len(waiting))
+        try:
+            for place, future in waiting.items():
+                made[place] = future.result()
+                monitor.advance(1, section=gallery[place])
+        finally:
+            monitor.finish()
+    return [made[place] for place in range(len(sections))]
+
+
+def make_section(name: str, out: Path, seed: int) -> tuple[Findings, bool]:
+    """Make one section by its name, unseen."""
+    section = next(one for one in SECTIONS if one.name == name)
+    with use_threads(1):
+        return section.make(out, seed, Silent())
+
+
+@contextmanager
+def _beside(tasks: int) -> Iterator[ProcessPoolExecutor | None]:
+    """A process beside this one, which Ctrl-C here ends too; None where there is nothing to do or but one core."""
+    if not tasks or default_threads() < 2:
+        yield None
+        return
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=signal.signal, initargs=ignore)
+    try:
+        yield pool
+    except BaseException:
+        for child in active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def gallery_is_open() -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pyqmc_art import demo
 from pyqmc_art.demo_art import show_paintings
 from pyqmc_art.errors import InputError
 from pyqmc_art.monitor import Silent
+from pyqmc_art.protocols import Findings
 from pyqmc_art.report import page
 from pyqmc_art.store.ensemble import open_ensemble
 
@@ -71,3 +73,26 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="another --out"):
         demo.run_demo(tmp_path / "file" / "demo", seed=0, monitor=Silent())
+
+
+def test_the_gallery_is_made_in_a_process_beside_and_stands_where_it_belongs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    paintings = next(section for section in demo.SECTIONS if section.name == "paintings")
+    beside = replace(paintings, make=lambda *given: pytest.fail("made here"))
+    first, second = demo.make_sections([beside, SAMPLE], tmp_path, 0, Silent())
+    assert first[0].study == "paintings" and second[0].study == "sample"
+    here = paintings.make(tmp_path, 0, Silent())[0]
+    assert np.array_equal(first[0].figures[0].panels[5].values, here.figures[0].panels[5].values)
+
+
+def test_an_interrupt_here_ends_the_process_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*given: object) -> tuple[Findings, bool]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    long = [section for section in demo.SECTIONS if section.name in ("forgery", "leakage")]
+    with pytest.raises(KeyboardInterrupt):
+        demo.make_sections([*long, replace(SAMPLE, make=interrupt)], tmp_path, 0, Silent())
+    assert not multiprocessing.active_children()

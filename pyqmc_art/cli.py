@@ -31,6 +31,9 @@ DEFAULT_SAMPLE: Final[Mapping[str, Any]] = {
     "measure": ("energy",),
     "start": "hot",
 }
+OPTIONAL: Final = ("PIL", "accelerate", "safetensors", "sklearn", "threadpoolctl", "timm", "torch", "torchvision")
+"""Modules that the extra "art" brings."""
+
 _RUN: Final = ("steps", "warmup", "every", "save_every", "replicas", "seed", "measure", "start", "out")
 
 _All = Parameter(name="*")
@@ -275,7 +278,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except cyclopts.CycloptsError as error:
         command = " ".join(("pyqmc-art", *(error.command_chain or ())))
-        return _fail(f"{error} See {command} --help", 2)
+        where = " The settings of a study go into a file: --config FILE." if command.endswith(" study") else ""
+        return _fail(f"{error}{where} See {command} --help", 2)
     except PyqmcError as error:
         return _fail(f"{error}", error.exit_status)
     except KeyboardInterrupt:
@@ -287,6 +291,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(
             "not enough memory for this; use a smaller lattice, fewer replicas, or --every for fewer measurements", 1
         )
+    except ModuleNotFoundError as error:
+        if error.name not in OPTIONAL:
+            raise
+        return _fail(f"{error.name} is not installed; run: pip install 'pyqmc-art[art]'", 2)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         _silence_output()

@@ -76,6 +76,7 @@ BAD = [
     ("judge folder.h5 a.jpg", "folder.h5 is no model directory"),
     ("judge folder.h5 a.jpg --prior-humn 0.5", "--prior-humn", "Did you mean --prior-human?"),
     ("study", "no study was named", "ising-dynamics", "phase-transition"),
+    ("study forgery --manifest pictures.csv", "Unknown option", "--config FILE"),
     ("study phase-transition --preset fast", "unknown preset 'fast'", "full, quick"),
     # shapes
     ("sample ising --shape -4 6 --beta 0.4 --kernel metropolis --steps 9", "shape (-4, 6)", "at least 2"),

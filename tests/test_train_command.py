@@ -282,3 +282,17 @@ def test_help(call):
         assert flag in out
     assert "--no-" not in out
     assert call("train")[0] == 0
+
+
+def test_a_missing_library_is_one_line_that_says_what_brings_it(monkeypatch, capsys):
+    from pyqmc_art import cli
+
+    def lack(*words: object, **more: object) -> None:
+        raise ModuleNotFoundError("No module named 'timm'", name="timm")
+
+    monkeypatch.setattr(cli, "app", lack)
+    assert cli.main(["train", "detector"]) == 2
+    assert capsys.readouterr().err == "pyqmc-art: timm is not installed; run: pip install 'pyqmc-art[art]'\n"
+    monkeypatch.setattr(cli, "OPTIONAL", ())
+    with pytest.raises(ModuleNotFoundError):  # a fault of ours is not hidden
+        cli.main(["train", "detector"])

@@ -139,6 +139,16 @@ class Manifest:
         counts = Counter(row.role for row in self.rows)
         return {role: counts[role] for role in ROLES if counts[role]}
 
+    def attribute(self, hand: str) -> Manifest:
+        """Take the originals to be by this hand if the manifest names none for any of them; else change nothing.
+
+        So a folder with a sub-folder ``original`` will do, without a word on whose originals they are.
+        """
+        if not hand or any(row.hand for row in self.rows if row.role == "original"):
+            return self
+        rows = tuple(dataclasses.replace(row, hand=hand) if row.role == "original" else row for row in self.rows)
+        return dataclasses.replace(self, rows=rows)
+
     def authentic(self, hand: str) -> NDArray[np.bool_]:
         """Tell which rows are originals of this hand; all others are contrast.
 

@@ -82,4 +82,6 @@ def resolve_hand(name: str, known: dict[str, int]) -> str:
         return near[0]
     if near:
         raise InputError(f"hand {name!r} may be any of {', '.join(sorted(near))}; give the whole name")
+    if not known:
+        raise InputError(f"no row names a hand, {name!r} neither; fill in the column hand of the manifest")
     raise unknown("hand", name, known)

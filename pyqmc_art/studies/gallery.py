@@ -189,7 +189,7 @@ def open_gallery(
     InputError
         For pictures that cannot be read (all are named), an unknown hand, or an unknown layout.
     """
-    checked = _read_manifest(source, hand, layout).check()
+    checked = _read_manifest(source, hand, layout).attribute(hand).check()
     if checked.problems:
         raise InputError(f"{len(checked.problems)} pictures cannot be used:\n" + "\n".join(map(str, checked.problems)))
     known = _hands_with_originals(checked.manifest)
@@ -305,7 +305,7 @@ def _read_manifest(source: Manifest | str | os.PathLike[str], hand: str, layout:
 def _hands_with_originals(manifest: Manifest) -> dict[str, int]:
     known = Manifest(tuple(row for row in manifest if row.role == "original")).hands()
     if not known:
-        raise InputError("the manifest names no hand of any original; fill in the column hand")
+        raise InputError("the manifest names no hand of any original; give hand = NAME, or fill in the column hand")
     return known
 
 

@@ -385,3 +385,15 @@ def test_the_whole_folder_scans_like_its_manifests():
     assert len(manifest) == len(upper) + len(lower)
     moved = {dataclasses.replace(row, path=f"van_gogh/{row.path}") for row in lower}
     assert set(manifest) == set(upper) | moved
+
+
+def test_originals_of_nobody_are_attributed_to_the_hand_that_is_asked_for():
+    rows = (Row("a.png", "original", sha256="a"), Row("b.png", "proxy", "Claude Monet", sha256="b"))
+    known = Manifest(rows).attribute("Vincent van Gogh")
+    assert known.hands() == {"Vincent van Gogh": 1, "Claude Monet": 1}
+    assert known.authentic("van Gogh").tolist() == [True, False]
+    assert (
+        Manifest((*rows, Row("c.png", "original", "Claude Monet", sha256="c"))).attribute("Vincent").rows[0].hand == ""
+    )
+    with pytest.raises(InputError, match="no row names a hand"):
+        Manifest(rows[:1]).authentic("Vincent")

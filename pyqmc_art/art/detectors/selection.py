@@ -38,6 +38,7 @@ def select_rows(manifest: Manifest, hand: str, contrast: Sequence[str] = ()) -> 
     InputError
         When either is empty.
     """
+    manifest = manifest.attribute(hand)
     positive = manifest.authentic(hand)
     roles = {resolve_role(word) for word in contrast}
     negative = ~positive & np.array([not roles or row.role in roles for row in manifest], bool)
@@ -59,7 +60,7 @@ def prepare_rows(path: str | os.PathLike[str], hand: str, contrast: Sequence[str
     InputError
         When there is no such manifest, hand or contrast.
     """
-    listed = open_manifest(path, strict=False)
+    listed = open_manifest(path, strict=False).attribute(hand)
     rows, _ = select_rows(listed, hand, contrast)
     name = resolve_hand(hand, listed.hands())
     found = rows.check()

@@ -21,6 +21,17 @@ FILTERS = {
     "lanczos": PIL_Image.Resampling.LANCZOS,
 }
 FAST = [name for name in backends.list_available() if name in ("cpp", "numba")]
+compiled = pytest.mark.skipif("cpp" not in FAST, reason="the compiled module is not installed")
+
+
+@pytest.fixture(params=["baseline", "avx2", "avx512"])
+def isa(request, monkeypatch):
+    """Each build of the compiled loops that this processor runs, one after the other."""
+    core = pytest.importorskip("pyqmc_art._core", reason="the compiled module is not installed")
+    if request.param not in core.available_isas():
+        pytest.skip(f"this processor or build has no {request.param}")
+    monkeypatch.setenv("PYQMC_ISA", request.param)
+    return request.param
 
 
 def by_pillow(image, size, filter, box=None):
@@ -67,16 +78,56 @@ class TestPillow:
         image = np.random.default_rng(4).integers(0, 256, (60, 45), dtype=np.uint8)
         np.testing.assert_array_equal(resample(image, (20, 31), backend=backend), by_pillow(image, (20, 31), "bicubic"))
 
-    @pytest.mark.skipif("cpp" not in FAST, reason="the compiled module is not installed")
-    def test_every_instruction_set(self, monkeypatch):
-        from pyqmc_art import _core
+    @compiled
+    @pytest.mark.parametrize("channels", [1, 2, 3, 4])
+    def test_every_instruction_set(self, isa, channels):
+        """Sizes around the lanes of a register, wide pictures and enlargements; each channel is one of Pillow's."""
+        rng = np.random.default_rng(50 + channels)
+        for trial in range(30):
+            height, width = (int(n) for n in rng.integers(1, (40, 1200) if trial % 2 else (300, 70)))
+            image, size = random_image(rng, height, width, channels), tuple(int(n) for n in rng.integers(1, 90, 2))
+            filter = list(FILTERS)[trial % 4]
+            result = resample(image, size, filter=filter, backend="cpp", threads=1 + trial % 2)
+            for c in range(channels):
+                expected = by_pillow(image[:, :, c].copy(), size, filter)
+                np.testing.assert_array_equal(result[:, :, c], expected, err_msg=f"{image.shape} {size} {filter}")
 
-        image = random_image(np.random.default_rng(5), 700, 903)
-        expected = by_pillow(image, (224, 224), "bicubic", (3.5, 2.25, 900.0, 699.5))
-        for isa in _core.available_isas():
-            monkeypatch.setenv("PYQMC_ISA", isa)
-            result = resample(image, (224, 224), (3.5, 2.25, 900.0, 699.5), backend="cpp")
-            np.testing.assert_array_equal(result, expected, err_msg=isa)
+    @compiled
+    def test_a_large_picture(self, isa):
+        image = random_image(np.random.default_rng(5), 700, 1903)
+        box = (3.5, 2.25, 1900.0, 699.5)
+        result = resample(image, (224, 224), box, backend="cpp")
+        np.testing.assert_array_equal(result, by_pillow(image, (224, 224), "bicubic", box))
+
+    @compiled
+    @pytest.mark.parametrize("level", [0, 1, 127, 128, 254, 255])
+    def test_one_colour_stays(self, isa, level):
+        """The largest sums of either sign: all bytes equal, and stripes as wide as the lobes of the filter."""
+        image = np.full((50, 300, 3), level, np.uint8)
+        for filter in FILTERS:
+            assert np.all(resample(image, (21, 19), filter=filter, backend="cpp") == level)
+        stripes = np.where(np.arange(300)[None, :, None] // 14 % 2, 255 - level, level).astype(np.uint8)
+        image = np.ascontiguousarray(np.broadcast_to(stripes, (50, 300, 3)))
+        for filter in FILTERS:
+            result = resample(image, (21, 19), filter=filter, backend="cpp")
+            np.testing.assert_array_equal(result, by_pillow(image, (21, 19), filter))
+
+    @compiled
+    @pytest.mark.parametrize(("size", "shape"), [((2, 3), (4, 40_000)), ((7, 1), (9_000, 91))])
+    def test_filters_of_thousands_of_taps(self, isa, size, shape):
+        """Too wide for the registers' tables: the plain loops."""
+        image = np.random.default_rng(9).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        np.testing.assert_array_equal(resample(image, size, backend="cpp"), by_pillow(image, size, "bicubic"))
+
+    @compiled
+    def test_a_planted_error_of_one_level_in_one_pixel_is_seen(self, isa):
+        """The smallest change of the source reaches the result, wherever it is: nobody skips the edges."""
+        image = np.full((23, 37, 3), 100, np.uint8)
+        plain = resample(image, (37, 23), backend="cpp")
+        for y, x, c in [(0, 0, 0), (22, 36, 2), (22, 0, 1), (0, 36, 0), (11, 35, 2), (16, 16, 1)]:
+            changed = image.copy()
+            changed[y, x, c] += 1
+            assert np.argwhere(resample(changed, (37, 23), backend="cpp") != plain).tolist() == [[y, x, c]]
 
     def test_a_crop_is_read_in_place_and_its_surroundings_do_not_matter(self):
         big = np.random.default_rng(6).integers(0, 256, (90, 80, 3), dtype=np.uint8)

@@ -39,6 +39,12 @@ struct Cut {
   bool plain;
 };
 
+// Output rows [row, last) of a cut are to be made; source rows below `ready` are in its ring, as far as they are
+// needed.
+struct Progress {
+  std::int64_t row, last, ready;
+};
+
 // A thread's own memory, in units of 64 bytes: `ring_rows` rows of a cut resampled across, each `ring_bytes` long;
 // source pixels sorted by channels, `tile_groups` groups of four of them; and the sums of one row or of all lanes.
 struct Scratchpad {
@@ -49,13 +55,13 @@ struct Scratchpad {
   void* sums;
 };
 
-// One instruction set's build: output rows [first, last) of a cut. It takes `lanes` source rows at a time and keeps
-// `planes` registers of 4 `lanes` bytes for a channel of a group.
+// One instruction set's build. It goes on with a cut until its rows are done or source row `until` is next, takes
+// `lanes` source rows at a time and keeps `planes` registers of 4 `lanes` bytes for a channel of a group.
 struct ImageKernels {
   const char* isa;
   Packing packing;
   std::int64_t lanes, planes;
-  void (*resample)(const Pixels& source, const Cut& cut, std::int64_t first, std::int64_t last, const Scratchpad& pad);
+  void (*resample)(const Pixels& source, const Cut& cut, Progress& progress, std::int64_t until, const Scratchpad& pad);
 };
 
 }  // namespace pyqmc

@@ -41,16 +41,16 @@ inline void plain_down(const Taps& taps, const Scratchpad& pad, std::int64_t byt
   for (std::int64_t x = 0; x < bytes; ++x) out[x] = as_byte(sum[x]);
 }
 
-inline void plain_rows(const Pixels& source, const Cut& cut, std::int64_t first, std::int64_t last,
+inline void plain_rows(const Pixels& source, const Cut& cut, Progress& progress, std::int64_t until,
                        const Scratchpad& pad) {
   const std::int64_t bytes = cut.across.size * source.channels;
-  std::int64_t ready = cut.down.start[first];  // source rows below this one are in the ring, as far as they are needed
-  for (std::int64_t row = first; row < last; ++row) {
-    const std::int64_t stop = cut.down.start[row] + cut.down.count[row];
-    ready = ready < cut.down.start[row] ? cut.down.start[row] : ready;
-    for (; ready < stop; ++ready)
-      plain_across(cut.across, source.data + ready * source.row_bytes, source.channels,
-                   pad.ring + ready % pad.ring_rows * pad.ring_bytes);
+  for (std::int64_t& row = progress.row; row < progress.last; ++row) {
+    const std::int64_t start = cut.down.start[row], stop = start + cut.down.count[row];
+    for (progress.ready = progress.ready < start ? start : progress.ready; progress.ready < stop; ++progress.ready) {
+      if (progress.ready >= until) return;
+      plain_across(cut.across, source.data + progress.ready * source.row_bytes, source.channels,
+                   pad.ring + progress.ready % pad.ring_rows * pad.ring_bytes);
+    }
     plain_down(cut.down, pad, bytes, row, cut.out + row * bytes);
   }
 }

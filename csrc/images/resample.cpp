@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
-#include <numeric>
+#include <cmath>
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "core/isa.hpp"
 #include "core/parallel.hpp"
@@ -36,63 +37,105 @@ const ImageKernels& kernels_in_use() {
   return baseline::image_kernels;
 }
 
-constexpr std::int64_t usual_tile_groups = 384;  // of four pixels: with 16 lanes and three channels 72 KiB
+constexpr std::int64_t usual_tile_groups = 384;      // of four pixels: with 16 lanes and three channels 72 KiB
+constexpr std::int64_t shared_bytes = 256 * 1024;    // of the source, read by all cuts that need them in turn
+constexpr std::size_t most_ring_bytes = 640 * 1024;  // of a thread, where there is more than one cut
 
 struct PlannedCut {
   TapTable across, down;
   Cut cut;
-  std::int64_t ring_rows, area;
+  std::int64_t ring_rows, ring_bytes;
 };
 
-// A piece of work: some output rows of one cut.
+// Some output rows of one cut, and its rows resampled across.
 struct Strip {
-  std::int64_t cut, first, last, area;
+  std::size_t cut;
+  Progress progress;
+  std::vector<std::uint8_t> ring;
 };
+
+// A piece of work: strips of all cuts that meet a band of source rows.
+using Band = std::vector<Strip>;
 
 struct Job {
   const Pixels& source;
   const std::vector<PlannedCut>& cuts;
-  const std::vector<Strip>& strips;
+  std::vector<Band>& bands;
   const ImageKernels& kernels;
   std::atomic<std::size_t>& next;
 };
 
-// Memory of one thread, sized for the most demanding strip it met.
-struct Memory {
-  std::vector<std::uint8_t> ring, tile, sums;
+std::uint8_t* fit(std::vector<std::uint8_t>& memory, std::int64_t bytes) {
+  constexpr std::size_t alignment = 64;
+  memory.resize(std::max(memory.size(), static_cast<std::size_t>(bytes) + alignment));
+  const std::size_t beyond = reinterpret_cast<std::uintptr_t>(memory.data()) % alignment;
+  return memory.data() + (alignment - beyond) % alignment;
+}
 
-  static std::uint8_t* fit(std::vector<std::uint8_t>& memory, std::int64_t bytes) {
-    constexpr std::size_t alignment = 64;
-    memory.resize(std::max(memory.size(), static_cast<std::size_t>(bytes) + alignment));
-    const std::size_t beyond = reinterpret_cast<std::uintptr_t>(memory.data()) % alignment;
-    return memory.data() + (alignment - beyond) % alignment;
-  }
+// What the strips of a thread use one after the other.
+class Workbench {
+ public:
+  explicit Workbench(const Job& job) : job_(job) {}
 
-  Scratchpad prepare(const PlannedCut& planned, const ImageKernels& kernels, std::int64_t channels) {
-    const std::int64_t bytes = (planned.cut.across.size * channels + 63) / 64 * 64;
-    Scratchpad pad{fit(ring, bytes * planned.ring_rows), planned.ring_rows, bytes, nullptr, 0, nullptr};
-    if (planned.cut.plain) {
-      pad.sums = fit(sums, bytes * 4);
-      return pad;
+  void advance(Strip& strip, std::int64_t until) {
+    const PlannedCut& planned = job_.cuts[strip.cut];
+    const std::int64_t lanes = job_.kernels.lanes, channels = job_.source.channels;
+    Scratchpad pad{fit(strip.ring, planned.ring_rows * planned.ring_bytes),
+                   planned.ring_rows,
+                   planned.ring_bytes,
+                   nullptr,
+                   0,
+                   fit(sums_, planned.ring_bytes * 4 * lanes)};
+    if (!planned.cut.plain) {
+      const std::vector<std::int32_t>& groups = planned.across.groups;
+      pad.tile_groups = std::max<std::int64_t>(usual_tile_groups, *std::max_element(groups.begin(), groups.end()));
+      // One-channel pictures are sorted four groups at a time.
+      pad.tile = fit(tile_, (pad.tile_groups + 3) * channels * job_.kernels.planes * lanes * 4);
     }
-    const std::vector<std::int32_t>& groups = planned.across.groups;
-    pad.tile_groups = std::max<std::int64_t>(usual_tile_groups, *std::max_element(groups.begin(), groups.end()));
-    // One-channel pictures are sorted four groups at a time.
-    pad.tile = fit(tile, (pad.tile_groups + 3) * channels * kernels.planes * kernels.lanes * 4);
-    pad.sums = fit(sums, bytes * kernels.lanes * 4);
-    return pad;
+    job_.kernels.resample(job_.source, planned.cut, strip.progress, until, pad);
   }
+
+ private:
+  const Job& job_;
+  std::vector<std::uint8_t> tile_, sums_;
 };
+
+std::size_t ring_size(const Job& job, const Strip& strip) {
+  const PlannedCut& planned = job.cuts[strip.cut];
+  return static_cast<std::size_t>(planned.ring_rows * planned.ring_bytes);
+}
+
+// All strips of a band go down the picture together, so that its rows come from memory once and not once for each cut.
+// `waiting` is ordered by where strips begin; one that finds no memory begins later.
+void go_down(const Job& job, Band waiting, Workbench& bench) {
+  const std::int64_t step = std::max(job.kernels.lanes, shared_bytes / (job.source.width * job.source.channels));
+  Band active;
+  std::size_t used = 0;
+  while (!waiting.empty() || !active.empty()) {
+    std::int64_t slowest = active.empty() ? waiting.front().progress.ready : INT64_MAX;
+    for (const Strip& strip : active) slowest = std::min(slowest, strip.progress.ready);
+    Band later;
+    for (Strip& strip : waiting) {
+      const std::size_t more = ring_size(job, strip);
+      const bool now = active.empty() || (strip.progress.ready < slowest + step && used + more <= most_ring_bytes);
+      if (now) used += more;
+      (now ? active : later).push_back(std::move(strip));
+    }
+    waiting = std::move(later);
+    Band unfinished;
+    for (Strip& strip : active) {
+      bench.advance(strip, slowest + step);
+      if (strip.progress.row < strip.progress.last) unfinished.push_back(std::move(strip));
+      else used -= ring_size(job, strip);
+    }
+    active = std::move(unfinished);
+  }
+}
 
 void work_through(const void* context, const Team&, std::int64_t, std::int64_t) {
   const Job& job = *static_cast<const Job*>(context);
-  Memory memory;
-  for (std::size_t s = job.next++; s < job.strips.size(); s = job.next++) {
-    const Strip& strip = job.strips[s];
-    const PlannedCut& planned = job.cuts[static_cast<std::size_t>(strip.cut)];
-    job.kernels.resample(job.source, planned.cut, strip.first, strip.last,
-                         memory.prepare(planned, job.kernels, job.source.channels));
-  }
+  Workbench bench(job);
+  for (std::size_t b = job.next++; b < job.bands.size(); b = job.next++) go_down(job, std::move(job.bands[b]), bench);
 }
 
 std::vector<PlannedCut> plan_cuts(const Pixels& source, Filter filter, const std::vector<Box>& boxes,
@@ -113,26 +156,48 @@ std::vector<PlannedCut> plan_cuts(const Pixels& source, Filter filter, const std
                    out + static_cast<std::int64_t>(i) * height * width * source.channels, plain};
     // Rows come `lanes` at a time, and may come too early.
     planned.ring_rows = *std::max_element(planned.down.count.begin(), planned.down.count.end()) + kernels.lanes;
-    planned.area = static_cast<std::int64_t>((box.right - box.left) * (box.bottom - box.top)) + height * width;
+    planned.ring_bytes = (width * source.channels + 63) / 64 * 64;
   }
   return cuts;
 }
 
-// Large cuts in parts, so that the threads end together; neighbouring parts compute a few source rows twice. The
-// largest strips come first.
-std::vector<Strip> share_out(const std::vector<PlannedCut>& cuts, std::int64_t height, int threads) {
-  std::vector<Strip> strips;
-  const std::int64_t all = std::accumulate(cuts.begin(), cuts.end(), std::int64_t{0},
-                                           [](std::int64_t sum, const PlannedCut& cut) { return sum + cut.area; });
-  for (std::size_t i = 0; i < cuts.size(); ++i) {
-    const std::int64_t parts = threads == 1 ? 1 : std::min(height, 1 + 2 * threads * cuts[i].area / all);
-    for (std::int64_t p = 0; p < parts; ++p)
-      strips.push_back(
-          {static_cast<std::int64_t>(i), height * p / parts, height * (p + 1) / parts, cuts[i].area / parts});
+// Work above source row y, in pixels read and written.
+double work_above(const std::vector<Box>& boxes, double y, double pixels) {
+  double work = 0.0;
+  for (const Box& box : boxes) {
+    const double tall = static_cast<double>(box.bottom) - box.top;
+    const double part = std::clamp((y - box.top) / tall, 0.0, 1.0);
+    work += part * (tall * (static_cast<double>(box.right) - box.left) + pixels);
   }
-  if (threads > 1)
-    std::stable_sort(strips.begin(), strips.end(), [](const Strip& a, const Strip& b) { return a.area > b.area; });
-  return strips;
+  return work;
+}
+
+// Bands of about equal work, two for each thread; neighbouring ones compute a few source rows twice.
+std::vector<Band> share_out(const std::vector<PlannedCut>& cuts, const std::vector<Box>& boxes, double source_height,
+                            std::int64_t height, std::int64_t width, int threads) {
+  const int parts = threads == 1 ? 1 : 2 * threads;
+  const double pixels = static_cast<double>(height * width), all = work_above(boxes, source_height, pixels);
+  std::vector<Band> bands(static_cast<std::size_t>(parts));
+  std::vector<std::int64_t> done(cuts.size(), 0);
+  for (int p = 0; p < parts; ++p) {
+    double low = 0.0, high = source_height;
+    for (int halvings = 0; halvings < 50; ++halvings) {
+      const double middle = (low + high) / 2;
+      (work_above(boxes, middle, pixels) * parts < all * (p + 1) ? low : high) = middle;
+    }
+    Band& band = bands[static_cast<std::size_t>(p)];
+    for (std::size_t i = 0; i < cuts.size(); ++i) {
+      const double tall = static_cast<double>(boxes[i].bottom) - boxes[i].top;
+      const double share = std::clamp((high - boxes[i].top) / tall, 0.0, 1.0);
+      const std::int64_t end =
+          p + 1 == parts ? height : std::max<std::int64_t>(done[i], std::llround(share * static_cast<double>(height)));
+      if (done[i] < end) band.push_back({i, {done[i], end, cuts[i].down.start[static_cast<std::size_t>(done[i])]}, {}});
+      done[i] = end;
+    }
+    std::stable_sort(band.begin(), band.end(),
+                     [](const Strip& a, const Strip& b) { return a.progress.ready < b.progress.ready; });
+  }
+  return bands;
 }
 
 }  // namespace
@@ -141,11 +206,10 @@ void resample_cuts(const Pixels& source, Filter filter, const std::vector<Box>& 
                    std::int64_t width, std::uint8_t* out, int threads) {
   const ImageKernels& kernels = kernels_in_use();
   const std::vector<PlannedCut> cuts = plan_cuts(source, filter, boxes, height, width, out, kernels);
-  const std::vector<Strip> strips = share_out(cuts, height, threads);
+  std::vector<Band> bands = share_out(cuts, boxes, static_cast<double>(source.height), height, width, threads);
   std::atomic<std::size_t> next{0};
-  const Job job{source, cuts, strips, kernels, next};
-  const int members = static_cast<int>(std::min<std::int64_t>(threads, static_cast<std::int64_t>(strips.size())));
-  over_replicas(members, members, false, work_through, &job);
+  const Job job{source, cuts, bands, kernels, next};
+  over_replicas(threads, threads, false, work_through, &job);
 }
 
 }  // namespace pyqmc

@@ -128,30 +128,21 @@ inline void row_down(const Taps& taps, const Scratchpad& pad, std::int64_t bytes
   }
 }
 
-inline void resample_rows(const Pixels& source, const Cut& cut, std::int64_t first, std::int64_t last,
+inline void resample_rows(const Pixels& source, const Cut& cut, Progress& progress, std::int64_t until,
                           const Scratchpad& pad) {
-  if (cut.plain) return plain_rows(source, cut, first, last, pad);
+  if (cut.plain) return plain_rows(source, cut, progress, until, pad);
+  const auto pass = source.channels == 1   ? rows_across<1>
+                    : source.channels == 2 ? rows_across<2>
+                    : source.channels == 3 ? rows_across<3>
+                                           : rows_across<4>;
   const std::int64_t bytes = cut.across.size * source.channels;
-  const std::int64_t end = cut.down.start[last - 1] + cut.down.count[last - 1];
-  std::int64_t ready = cut.down.start[first];  // source rows below this one are in the ring, as far as they are needed
-  for (std::int64_t row = first; row < last; ++row) {
-    const std::int64_t stop = cut.down.start[row] + cut.down.count[row];
-    ready = ready < cut.down.start[row] ? cut.down.start[row] : ready;
-    for (; ready < stop; ready += lanes) {
-      const std::int64_t wanted = end - ready < lanes ? end - ready : lanes;
-      switch (source.channels) {
-        case 1:
-          rows_across<1>(source, cut, ready, wanted, pad);
-          break;
-        case 2:
-          rows_across<2>(source, cut, ready, wanted, pad);
-          break;
-        case 3:
-          rows_across<3>(source, cut, ready, wanted, pad);
-          break;
-        default:
-          rows_across<4>(source, cut, ready, wanted, pad);
-      }
+  const std::int64_t end = cut.down.start[progress.last - 1] + cut.down.count[progress.last - 1];
+  for (std::int64_t& row = progress.row; row < progress.last; ++row) {
+    const std::int64_t start = cut.down.start[row], stop = start + cut.down.count[row];
+    for (progress.ready = progress.ready < start ? start : progress.ready; progress.ready < stop;
+         progress.ready += lanes) {
+      if (progress.ready >= until) return;
+      pass(source, cut, progress.ready, end - progress.ready < lanes ? end - progress.ready : lanes, pad);
     }
     row_down(cut.down, pad, bytes, row, cut.out + row * bytes);
   }

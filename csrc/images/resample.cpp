@@ -2,6 +2,8 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -42,7 +44,7 @@ constexpr std::int64_t shared_bytes = 256 * 1024;    // of the source, read by a
 constexpr std::size_t most_ring_bytes = 640 * 1024;  // of a thread, where there is more than one cut
 
 struct PlannedCut {
-  TapTable across, down;
+  std::shared_ptr<const TapTable> across, down;
   Cut cut;
   std::int64_t ring_rows, ring_bytes;
 };
@@ -87,7 +89,7 @@ class Workbench {
                    0,
                    fit(sums_, planned.ring_bytes * 4 * lanes)};
     if (!planned.cut.plain) {
-      const std::vector<std::int32_t>& groups = planned.across.groups;
+      const std::vector<std::int32_t>& groups = planned.across->groups;
       pad.tile_groups = std::max<std::int64_t>(usual_tile_groups, *std::max_element(groups.begin(), groups.end()));
       // One-channel pictures are sorted four groups at a time.
       pad.tile = fit(tile_, (pad.tile_groups + 3) * channels * job_.kernels.planes * lanes * 4);
@@ -138,24 +140,44 @@ void work_through(const void* context, const Team&, std::int64_t, std::int64_t) 
   for (std::size_t b = job.next++; b < job.bands.size(); b = job.next++) go_down(job, std::move(job.bands[b]), bench);
 }
 
+// The taps of one axis; the cells of a pyramid share most of theirs.
+class Axis {
+ public:
+  Axis(Filter filter, Packing packing, bool aligned, std::int64_t source, std::int64_t size)
+      : filter_(filter), packing_(packing), aligned_(aligned), source_(source), size_(size) {}
+
+  std::shared_ptr<const TapTable> taps(float from, float to) {
+    std::shared_ptr<TapTable>& table = made_[{from, to}];
+    if (table == nullptr) {
+      table = std::make_shared<TapTable>(make_taps(filter_, source_, from, to, size_));
+      if (packing_ != Packing::none && fits_packing(*table)) pack_taps(*table, packing_, aligned_);
+    }
+    return table;
+  }
+
+ private:
+  Filter filter_;
+  Packing packing_;
+  bool aligned_;
+  std::int64_t source_, size_;
+  std::map<std::pair<float, float>, std::shared_ptr<TapTable>> made_;
+};
+
 std::vector<PlannedCut> plan_cuts(const Pixels& source, Filter filter, const std::vector<Box>& boxes,
                                   std::int64_t height, std::int64_t width, std::uint8_t* out,
                                   const ImageKernels& kernels) {
+  Axis across(filter, kernels.packing, true, source.width, width);
+  Axis down(filter, kernels.packing, false, source.height, height);
   std::vector<PlannedCut> cuts(boxes.size());
   for (std::size_t i = 0; i < boxes.size(); ++i) {
-    const Box& box = boxes[i];
     PlannedCut& planned = cuts[i];
-    planned.across = make_taps(filter, source.width, box.left, box.right, width);
-    planned.down = make_taps(filter, source.height, box.top, box.bottom, height);
-    const bool plain = kernels.packing == Packing::none || !fits_packing(planned.across) || !fits_packing(planned.down);
-    if (!plain) {
-      pack_taps(planned.across, kernels.packing, true);
-      pack_taps(planned.down, kernels.packing, false);
-    }
-    planned.cut = {planned.across.view(), planned.down.view(),
+    planned.across = across.taps(boxes[i].left, boxes[i].right);
+    planned.down = down.taps(boxes[i].top, boxes[i].bottom);
+    const bool plain = planned.across->packed.empty() || planned.down->packed.empty();
+    planned.cut = {planned.across->view(), planned.down->view(),
                    out + static_cast<std::int64_t>(i) * height * width * source.channels, plain};
     // Rows come `lanes` at a time, and may come too early.
-    planned.ring_rows = *std::max_element(planned.down.count.begin(), planned.down.count.end()) + kernels.lanes;
+    planned.ring_rows = *std::max_element(planned.down->count.begin(), planned.down->count.end()) + kernels.lanes;
     planned.ring_bytes = (width * source.channels + 63) / 64 * 64;
   }
   return cuts;
@@ -191,7 +213,8 @@ std::vector<Band> share_out(const std::vector<PlannedCut>& cuts, const std::vect
       const double share = std::clamp((high - boxes[i].top) / tall, 0.0, 1.0);
       const std::int64_t end =
           p + 1 == parts ? height : std::max<std::int64_t>(done[i], std::llround(share * static_cast<double>(height)));
-      if (done[i] < end) band.push_back({i, {done[i], end, cuts[i].down.start[static_cast<std::size_t>(done[i])]}, {}});
+      if (done[i] < end)
+        band.push_back({i, {done[i], end, cuts[i].down->start[static_cast<std::size_t>(done[i])]}, {}});
       done[i] = end;
     }
     std::stable_sort(band.begin(), band.end(),

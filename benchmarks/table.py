@@ -56,6 +56,11 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "swendsen-wang": Section("Swendsen-Wang", "ns per site, for bonds, clusters and flips together."),
     "wolff": Section("Wolff", "ns per flipped site."),
     "constrained": Section("Exchange at fixed magnetization", "ns per attempted exchange."),
+    "resampling": Section(
+        "Patches of a picture",
+        "ns per source pixel and level. pyqmc_art and Pillow give the same bytes; who differs by more than "
+        "one grey level is listed as wrong. torch sees the cuts without their surroundings.",
+    ),
     "isa": Section("Instruction sets", "ns per unit of work; every instruction set gives the same bytes."),
     "backends": Section("Backends", "ns per unit of work; every backend gives the same bytes."),
     "threads": Section(

@@ -14,7 +14,7 @@ struct Box {
 };
 
 // Writes boxes.size() pictures of height x width x source.channels bytes to `out`. The source is read in place; each
-// thread needs the rows of one filter support, a few hundred kilobytes.
+// thread needs the rows that the filters of its cuts reach, less than 1 MiB but for filters of thousands of taps.
 void resample_cuts(const Pixels& source, Filter filter, const std::vector<Box>& boxes, std::int64_t height,
                    std::int64_t width, std::uint8_t* out, int threads);
 

@@ -14,7 +14,6 @@
 namespace pyqmc {
 
 inline constexpr int weight_bits = 22;
-inline constexpr std::int64_t tap_group = 4;  // taps come padded with zeros to whole groups
 
 inline double filter_support(Filter filter) {
   switch (filter) {
@@ -57,18 +56,20 @@ inline double filter_value(Filter filter, double x) {
 
 // Owns what a Taps points to.
 struct TapTable {
-  std::vector<std::int32_t> start, count, weight;
-  std::vector<std::int16_t> low, high;
-  std::int64_t taps = 0;
+  std::vector<std::int32_t> start, count, weight, first, groups, packed;
+  std::int64_t taps = 0, most_groups = 0, words = 0;
 
   Taps view() const {
     return {static_cast<std::int64_t>(start.size()),
             taps,
+            most_groups,
+            words,
             start.data(),
             count.data(),
             weight.data(),
-            low.data(),
-            high.data()};
+            first.data(),
+            groups.data(),
+            packed.data()};
   }
 };
 
@@ -77,14 +78,11 @@ inline TapTable make_taps(Filter filter, std::int64_t source, float from, float 
   const double stretch = scale < 1.0 ? 1.0 : scale;
   const double support = filter_support(filter) * stretch, squeeze = 1.0 / stretch;
   TapTable table;
-  const std::int64_t most = static_cast<std::int64_t>(std::ceil(support)) * 2 + 1;
-  table.taps = (most + tap_group - 1) / tap_group * tap_group;
+  table.taps = static_cast<std::int64_t>(std::ceil(support)) * 2 + 1;
   table.start.resize(static_cast<std::size_t>(size));
   table.count.resize(static_cast<std::size_t>(size));
   table.weight.resize(static_cast<std::size_t>(size * table.taps));
-  table.low.resize(table.weight.size());
-  table.high.resize(table.weight.size());
-  std::vector<double> value(static_cast<std::size_t>(most));
+  std::vector<double> value(static_cast<std::size_t>(table.taps));
   for (std::int64_t i = 0; i < size; ++i) {
     const double center = from + (static_cast<double>(i) + 0.5) * scale;
     std::int64_t low = static_cast<std::int64_t>(center - support + 0.5);
@@ -106,11 +104,6 @@ inline TapTable make_taps(Filter filter, std::int64_t source, float from, float 
       table.weight[static_cast<std::size_t>(i * table.taps + k)] =
           static_cast<std::int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
-  }
-  for (std::size_t k = 0; k < table.weight.size(); ++k) {
-    const std::int32_t high = (table.weight[k] + 2048) >> 12;
-    table.high[k] = static_cast<std::int16_t>(high);
-    table.low[k] = static_cast<std::int16_t>(table.weight[k] - (high << 12));
   }
   return table;
 }

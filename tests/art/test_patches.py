@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from pyqmc_art import backends
 from pyqmc_art.art.patches import choose_levels, make_patches, plan_patches, resample
 from pyqmc_art.errors import InputError
+from pyqmc_art.ops import images
 
 PIL_Image = pytest.importorskip("PIL.Image")
 FILTERS = {
@@ -21,6 +24,17 @@ FILTERS = {
     "lanczos": PIL_Image.Resampling.LANCZOS,
 }
 FAST = [name for name in backends.list_available() if name in ("cpp", "numba")]
+compiled = pytest.mark.skipif("cpp" not in FAST, reason="the compiled module is not installed")
+
+
+@pytest.fixture(params=["baseline", "avx2", "avx512"])
+def isa(request, monkeypatch):
+    """Each build of the compiled loops that this processor runs, one after the other."""
+    core = pytest.importorskip("pyqmc_art._core", reason="the compiled module is not installed")
+    if request.param not in core.available_isas():
+        pytest.skip(f"this processor or build has no {request.param}")
+    monkeypatch.setenv("PYQMC_ISA", request.param)
+    return request.param
 
 
 def by_pillow(image, size, filter, box=None):
@@ -33,6 +47,34 @@ def random_image(rng, height, width, channels=3):
         checks = (np.indices((height, width)).sum(axis=0) // int(rng.integers(1, 9)) % 2 * 255).astype(np.uint8)
         return np.repeat(checks[:, :, None], channels, axis=2)
     return rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+FENCED = """
+import ctypes
+import numpy as np
+from pyqmc_art.ops import images
+
+system = ctypes.CDLL(None)
+system.mmap.restype = ctypes.c_void_p
+system.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+system.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+fence, room = 65536, 65536
+begin = system.mmap(None, room + 2 * fence, 3, 0x22, -1, 0) + fence  # private and anonymous, to read and write
+assert system.mprotect(begin - fence, fence, 0) == 0 and system.mprotect(begin + room, fence, 0) == 0
+rng = np.random.default_rng(11)
+for trial in range(600):
+    height, width = (int(n) for n in rng.integers(1, 90, 2))
+    channels = 1 + trial % 4
+    size = height * width * channels
+    out = np.zeros((1, *rng.integers(1, 50, 2), channels), np.uint8)
+    box = np.array([[rng.integers(0, width), 0, width, height]], np.float32)
+    for at in (begin, begin + room - size):
+        picture = np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(at)).reshape(height, width, channels)
+        picture[:] = 7
+        images.resample("cpp")(picture, box, out, "bicubic", 1)
+        assert np.all(out == 7)
+print("within")
+"""
 
 
 class TestPillow:
@@ -67,16 +109,77 @@ class TestPillow:
         image = np.random.default_rng(4).integers(0, 256, (60, 45), dtype=np.uint8)
         np.testing.assert_array_equal(resample(image, (20, 31), backend=backend), by_pillow(image, (20, 31), "bicubic"))
 
-    @pytest.mark.skipif("cpp" not in FAST, reason="the compiled module is not installed")
-    def test_every_instruction_set(self, monkeypatch):
-        from pyqmc_art import _core
+    @compiled
+    @pytest.mark.parametrize("channels", [1, 2, 3, 4])
+    def test_every_instruction_set(self, isa, channels):
+        """Sizes around the lanes of a register, wide pictures and enlargements; each channel is one of Pillow's."""
+        rng = np.random.default_rng(50 + channels)
+        for trial in range(30):
+            height, width = (int(n) for n in rng.integers(1, (40, 1200) if trial % 2 else (300, 70)))
+            image, size = random_image(rng, height, width, channels), tuple(int(n) for n in rng.integers(1, 90, 2))
+            filter = list(FILTERS)[trial % 4]
+            result = resample(image, size, filter=filter, backend="cpp", threads=1 + trial % 2)
+            for c in range(channels):
+                expected = by_pillow(image[:, :, c].copy(), size, filter)
+                np.testing.assert_array_equal(result[:, :, c], expected, err_msg=f"{image.shape} {size} {filter}")
 
-        image = random_image(np.random.default_rng(5), 700, 903)
-        expected = by_pillow(image, (224, 224), "bicubic", (3.5, 2.25, 900.0, 699.5))
-        for isa in _core.available_isas():
-            monkeypatch.setenv("PYQMC_ISA", isa)
-            result = resample(image, (224, 224), (3.5, 2.25, 900.0, 699.5), backend="cpp")
-            np.testing.assert_array_equal(result, expected, err_msg=isa)
+    @compiled
+    def test_a_large_picture(self, isa):
+        image = random_image(np.random.default_rng(5), 700, 1903)
+        box = (3.5, 2.25, 1900.0, 699.5)
+        result = resample(image, (224, 224), box, backend="cpp")
+        np.testing.assert_array_equal(result, by_pillow(image, (224, 224), "bicubic", box))
+
+    @compiled
+    @pytest.mark.parametrize("threads", [1, 2, 5, 40])
+    def test_many_cuts_that_overlap(self, isa, threads):
+        """They go down the picture together, as far as memory allows, and each is Pillow's, wherever threads part."""
+        rng = np.random.default_rng(60)
+        image = random_image(rng, 400, 310)
+        corners = np.sort(rng.random((80, 2, 2)), axis=1) * (300, 390)
+        boxes = np.concatenate([corners[:, 0], corners[:, 1] + 2], axis=1).astype(np.float32)
+        boxes[:3] = [(0, 0, 310, 400), (0, 399, 310, 400), (5, 0, 6, 400)]
+        out = np.zeros((len(boxes), 130, 120, 3), np.uint8)
+        images.resample("cpp")(image, boxes, out, "bicubic", threads)
+        for box, cut in zip(boxes.tolist(), out, strict=True):
+            np.testing.assert_array_equal(cut, by_pillow(image, (120, 130), "bicubic", tuple(box)), err_msg=str(box))
+
+    @compiled
+    @pytest.mark.parametrize("level", [0, 1, 127, 128, 254, 255])
+    def test_one_colour_stays(self, isa, level):
+        """The largest sums of either sign: all bytes equal, and stripes as wide as the lobes of the filter."""
+        image = np.full((50, 300, 3), level, np.uint8)
+        for filter in FILTERS:
+            assert np.all(resample(image, (21, 19), filter=filter, backend="cpp") == level)
+        stripes = np.where(np.arange(300)[None, :, None] // 14 % 2, 255 - level, level).astype(np.uint8)
+        image = np.ascontiguousarray(np.broadcast_to(stripes, (50, 300, 3)))
+        for filter in FILTERS:
+            result = resample(image, (21, 19), filter=filter, backend="cpp")
+            np.testing.assert_array_equal(result, by_pillow(image, (21, 19), filter))
+
+    @compiled
+    @pytest.mark.parametrize(("size", "shape"), [((2, 3), (4, 40_000)), ((7, 1), (9_000, 91))])
+    def test_filters_of_thousands_of_taps(self, isa, size, shape):
+        """Too wide for the registers' tables: the plain loops."""
+        image = np.random.default_rng(9).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        np.testing.assert_array_equal(resample(image, size, backend="cpp"), by_pillow(image, size, "bicubic"))
+
+    @compiled
+    def test_a_planted_error_of_one_level_in_one_pixel_is_seen(self, isa):
+        """The smallest change of the source reaches the result, wherever it is: nobody skips the edges."""
+        image = np.full((23, 37, 3), 100, np.uint8)
+        plain = resample(image, (37, 23), backend="cpp")
+        for y, x, c in [(0, 0, 0), (22, 36, 2), (22, 0, 1), (0, 36, 0), (11, 35, 2), (16, 16, 1)]:
+            changed = image.copy()
+            changed[y, x, c] += 1
+            assert np.argwhere(resample(changed, (37, 23), backend="cpp") != plain).tolist() == [[y, x, c]]
+
+    @compiled
+    @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for pages that may not be read")
+    def test_no_byte_outside_the_picture_is_read(self, isa):
+        """Pictures that begin or end where memory does; a read beyond kills the process."""
+        run = subprocess.run([sys.executable, "-c", FENCED], capture_output=True, text=True)
+        assert (run.returncode, run.stdout) == (0, "within\n"), run.stderr
 
     def test_a_crop_is_read_in_place_and_its_surroundings_do_not_matter(self):
         big = np.random.default_rng(6).integers(0, 256, (90, 80, 3), dtype=np.uint8)

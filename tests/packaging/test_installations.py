@@ -77,7 +77,7 @@ def objects(editable):
 def test_linker_cannot_mix_instruction_sets(objects, editable):
     """A function that two instruction sets define under one name is merged, and an old processor meets the new one."""
     for name, path in objects.items():
-        isa = next((isa for isa in ("avx2", "avx512") if name.endswith(f"_{isa}")), None)
+        isa = next((isa for isa in ("avx2", "avx512", "avx512vnni") if name.endswith(f"_{isa}")), None)
         if isa is None:
             continue
         listing = editable.run("nm", "-C", "--defined-only", path).stdout
@@ -89,5 +89,6 @@ def test_only_dispatched_files_hold_wide_instructions(objects, editable):
     for name, path in objects.items():
         code = editable.run("objdump", "-d", "--no-show-raw-insn", path).stdout
         registers = set(re.findall(r"%([xyz]mm)", code))
-        wide = {"avx2": {"ymm"}, "avx512": {"ymm", "zmm"}}.get(name.rpartition("_")[2], set())
+        isa = name.rpartition("_")[2]
+        wide = {"ymm"} if isa == "avx2" else {"ymm", "zmm"} if isa in ("avx512", "avx512vnni") else set()
         assert registers <= {"xmm", *wide}, name

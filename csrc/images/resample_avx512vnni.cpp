@@ -1,2 +1,2 @@
-#define PYQMC_ISA avx512
+#define PYQMC_ISA avx512vnni
 #include "images/resample.hpp"

@@ -68,6 +68,7 @@ class Composition(StepwiseKernel):
                     f"({kernel.ensemble} against {parts[0][1].ensemble}, or another action); "
                     "the parts of a composition must share one target"
                 )
+        _check_names(parts)
         self.parts = tuple(parts)
         first = parts[0][1]
         self.action, self.targets, self.ladder, self.ensemble = (
@@ -139,6 +140,21 @@ class Composition(StepwiseKernel):
                 state, own = kernel.step(stream.fold("part", position << 20 | turn), state)
                 info.update({f"{kernel.name} {key}": value for key, value in own.items()})
         return state, info
+
+
+def _check_names(parts: Sequence[tuple[int, Any]]) -> None:
+    """Refuse two proposals that would keep their weights in one place, in compositions of compositions too."""
+    known: dict[str, Any] = {}
+    waiting = [kernel for _, kernel in parts]
+    while waiting:
+        kernel = waiting.pop()
+        waiting += [part for _, part in getattr(kernel, "parts", ())]
+        proposal = getattr(kernel, "proposal", None)
+        if proposal is not None and known.setdefault(kernel.name, proposal) is not proposal:
+            raise InputError(
+                f"two proposals are both named {kernel.name!r}, and one would use the weights of the other; "
+                "give each a name of its own: Independence(action, proposal, name=...)"
+            )
 
 
 def build(

@@ -201,7 +201,8 @@ def study(
     Parameters
     ----------
     names
-        ising-dynamics, phase-transition, forgery, unseen-generators, unsupervised, leakage, confounds; several make
+        ising-dynamics, phase-transition, universal-approximation, forgery, unseen-generators, unsupervised, leakage,
+        confounds; several make
         one page.
     """
     from pyqmc_art.monitor import choose_monitor

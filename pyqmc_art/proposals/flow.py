@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.free_proposal import FreeProposal
 from pyqmc_art.lattice.scalar import Phi4
+from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.proposals.couplings import AffineCoupling
 from pyqmc_art.protocols import Draw, Field
 from pyqmc_art.rng import Stream
@@ -60,6 +61,11 @@ class Flow(nn.Module):
     plan : the layers
     stream : of the first weights
 
+    Attributes
+    ----------
+    threads : of torch while it draws; None changes nothing
+    digest : of the weights, once they are those of a model directory
+
     Raises
     ------
     InputError
@@ -85,6 +91,8 @@ class Flow(nn.Module):
         plan = plan or FlowShape()
         self.action, self.plan = action, plan
         self.base = FreeProposal(action, plan.mass)
+        self.threads: int | None = None
+        self.digest = ""
         stream = stream or Stream.from_seed(0)
         with torch.random.fork_rng([]):
             torch.manual_seed(stream.fold("first weights").key)
@@ -119,12 +127,14 @@ class Flow(nn.Module):
     def draw(self, stream: Stream, n: int) -> Draw:
         """Draw ``n`` independent fields."""
         start = self.base.draw(stream.fold("base"), n)
-        phi, log_det = self(torch.from_numpy(start.field).to(self.device))
+        with limit_torch(self.threads):
+            phi, log_det = self(torch.from_numpy(start.field).to(self.device))
         return Draw(phi.cpu().numpy(), None, start.log_ratio - log_det.cpu().numpy())
 
     @torch.no_grad()
     def encode(self, stream: Stream, field: Field, boundary: Field | None = None) -> Draw:
         """Give log q of fields that something else made, by inversion."""
-        z, log_det = self.inverse(torch.from_numpy(np.array(field, np.float64)).to(self.device))
+        with limit_torch(self.threads):
+            z, log_det = self.inverse(torch.from_numpy(np.array(field, np.float64)).to(self.device))
         start = self.base.encode(stream, z.cpu().numpy())
         return Draw(field, None, start.log_ratio + log_det.cpu().numpy())

@@ -15,6 +15,7 @@ from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
 from pyqmc_art.lattice.kernels.constrained import Constrained
 from pyqmc_art.lattice.kernels.field_local import Overrelaxation
 from pyqmc_art.lattice.kernels.hmc import HMC
+from pyqmc_art.lattice.kernels.independence import FlowKernel, Load
 from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
 from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel, as_warming
 from pyqmc_art.lattice.kernels.tempering import Tempering
@@ -23,7 +24,7 @@ from pyqmc_art.rng import Stream
 
 KERNELS: Final[dict[str, Any]] = {
     kernel.name: kernel
-    for kernel in (Metropolis, HeatBath, Overrelaxation, SwendsenWang, Wolff, HMC, Constrained, Tempering)
+    for kernel in (Metropolis, HeatBath, Overrelaxation, SwendsenWang, Wolff, HMC, Constrained, Tempering, FlowKernel)
 }
 
 MAX_REPETITIONS: Final = 2**20
@@ -164,12 +165,14 @@ def build(
     *,
     backend: str | None = None,
     threads: int | None = None,
+    load: Load | None = None,
 ) -> DiscreteKernel:
     """Build a kernel, or a composition such as ``"metropolis+2*wolff"``, from its name.
 
     Parameters
     ----------
     options : kernel options by the names the command line uses; each must belong to one of the parts
+    load : reads the model directory of a learned proposal for the action
 
     Raises
     ------
@@ -194,7 +197,7 @@ def build(
                 f"it belongs to {', '.join(owners)}" if owners else f"it takes {', '.join(sorted(allowed)) or 'none'}"
             )
             raise InputError(f"the kernel {name!r} has no option {key!r}; {belongs}")
-    parts = [(count, _build_one(cls, action, given, backend, threads)) for count, cls in classes]
+    parts = [(count, _build_one(cls, action, given, backend, threads, load)) for count, cls in classes]
     kept = {getattr(part, "conserves", "") for _, part in parts}
     if len(kept) == 1 and kept != {""}:
         raise InputError(
@@ -204,8 +207,12 @@ def build(
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Composition(parts)
 
 
-def _build_one(cls: Any, action: Any, given: dict[str, Any], backend: str | None, threads: int | None) -> Any:
+def _build_one(
+    cls: Any, action: Any, given: dict[str, Any], backend: str | None, threads: int | None, load: Load | None
+) -> Any:
     own = {key: value for key, value in given.items() if key in cls.options}
+    if cls is FlowKernel:
+        return FlowKernel(action, **own, load=load)
     if cls is not Tempering:
         return cls(action, **own, backend=backend, threads=threads)
     if not own.get("ladder"):

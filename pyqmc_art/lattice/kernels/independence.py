@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,9 @@ from pyqmc_art.rng import Stream
 from pyqmc_art.stats.importance import Weights, summarize_weights
 
 Floats = NDArray[np.float64]
+
+Load: TypeAlias = Callable[[Path, Any], Proposal]
+"""Reads a model directory for an action."""
 
 MOST_DRAWS: Final = 10**8
 _BATCH: Final = 4096
@@ -121,6 +126,48 @@ class Independence(CustomKernel):
             return np.asarray(-self.action(drawn.field) - drawn.log_ratio, np.float64)
 
 
+class FlowKernel(Independence):
+    """Independence with a trained flow, as ``--kernel flow --model DIR`` builds it.
+
+    Parameters
+    ----------
+    action : the target; the model must have been trained for it
+    model : its directory
+    model_digest : of the weights a run was started with; a resumed run refuses others
+    load : reads a directory for an action; whoever builds the kernel hands it in, for models live above this layer
+
+    Raises
+    ------
+    InputError
+        Without a model or a loader, or for a model that is not the one the run was started with.
+    """
+
+    name: ClassVar[str] = "flow"
+    options: ClassVar[tuple[str, ...]] = ("model", "model_digest")
+
+    def __init__(
+        self, action: Any, model: str | Path = "", model_digest: str = "", *, load: Load | None = None
+    ) -> None:
+        if not str(model):
+            raise InputError("the kernel 'flow' needs a model: --model DIR, as train flow writes it")
+        if load is None:
+            raise InputError(
+                "the kernel 'flow' is built from a directory by the command line; in Python give "
+                "Independence(action, load_flow(directory, action))"
+            )
+        super().__init__(action, load(Path(model), action), "flow")
+        self.model, self.digest = str(Path(model).resolve()), str(getattr(self.proposal, "digest", ""))
+        if model_digest and model_digest != self.digest:
+            raise InputError(
+                f"the model {model} has other weights than the run was started with (digest {model_digest} -> "
+                f"{self.digest}); bring back the old one, or start a new run"
+            )
+
+    def configuration(self) -> dict[str, Any]:
+        """The kernel's name, the directory of its model and the digest of its weights."""
+        return {"kernel": self.name, "model": self.model, "model_digest": self.digest}
+
+
 def weigh(action: Any, proposal: Proposal, n: int, stream: Stream) -> Floats:
     """Log weights -S - log_ratio of ``n`` independent draws, shape ``(n,)``.
 
@@ -162,4 +209,4 @@ def judge_proposal(action: Any, proposal: Proposal, n: int = 65_536, *, seed: in
     return summarize_weights(log_weights, stream.uniform("user", np.arange(len(log_weights)), 1)[0])
 
 
-__all__ = ["Independence", "judge_proposal", "weigh"]
+__all__ = ["FlowKernel", "Independence", "Load", "judge_proposal", "weigh"]

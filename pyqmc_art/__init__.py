@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyqmc_art.include import get_include
     from pyqmc_art.lattice.actions import Ising, Potts
     from pyqmc_art.lattice.chain import chain, resume, sample
+    from pyqmc_art.lattice.free_proposal import FreeProposal
     from pyqmc_art.lattice.geometry import Lattice
     from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
     from pyqmc_art.lattice.kernels.compose import Composition, build
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pyqmc_art.lattice.kernels.custom import CustomKernel
     from pyqmc_art.lattice.kernels.field_local import Overrelaxation
     from pyqmc_art.lattice.kernels.hmc import HMC
+    from pyqmc_art.lattice.kernels.independence import Independence, judge_proposal
     from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
     from pyqmc_art.lattice.kernels.tempering import Tempering
     from pyqmc_art.lattice.scalar import Phi4
@@ -43,8 +45,10 @@ _HOME = {
     "CustomKernel": "lattice.kernels.custom",
     "Ensemble": "store.ensemble",
     "Estimate": "stats.estimate",
+    "FreeProposal": "lattice.free_proposal",
     "HMC": "lattice.kernels.hmc",
     "HeatBath": "lattice.kernels.local",
+    "Independence": "lattice.kernels.independence",
     "Ising": "lattice.actions",
     "Lattice": "lattice.geometry",
     "Metropolis": "lattice.kernels.local",
@@ -59,6 +63,7 @@ _HOME = {
     "build": "lattice.kernels.compose",
     "chain": "lattice.chain",
     "get_include": "include",
+    "judge_proposal": "lattice.kernels.independence",
     "open_ensemble": "store.ensemble",
     "resume": "lattice.chain",
     "sample": "lattice.chain",
@@ -73,7 +78,9 @@ __all__ = [
     "CustomKernel",
     "Ensemble",
     "Estimate",
+    "FreeProposal",
     "HeatBath",
+    "Independence",
     "Ising",
     "Lattice",
     "Metropolis",
@@ -87,6 +94,7 @@ __all__ = [
     "build",
     "chain",
     "get_include",
+    "judge_proposal",
     "open_ensemble",
     "resume",
     "sample",

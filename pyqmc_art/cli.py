@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -19,6 +20,7 @@ from pyqmc_art.options import AnalyzeOptions, DemoOptions, InfoOptions, SampleOp
 from pyqmc_art.store import provenance
 
 if TYPE_CHECKING:
+    from pyqmc_art.protocols import Proposal
     from pyqmc_art.store.ensemble import Ensemble
 
 DEFAULT_SAMPLE: Final[Mapping[str, Any]] = {
@@ -93,7 +95,8 @@ def _sample(chosen: dict[str, Any], print_config: bool) -> None:
     if len(full["boundary"]) == 1:
         full["boundary"] = full["boundary"][0]
     physics = {key: value for key, value in full.items() if key not in (*_RUN, "force", "backend", "threads")}
-    kernel = chain.rebuild_kernel(physics, backend=full.get("backend"), threads=full.get("threads"))
+    load = partial(_load_model, full.get("threads"))
+    kernel = chain.rebuild_kernel(physics, backend=full.get("backend"), threads=full.get("threads"), load=load)
     if print_config:
         print(options.as_toml({"action": full.pop("action"), **full}))
         return
@@ -109,18 +112,28 @@ def _resume(chosen: dict[str, Any], print_config: bool) -> None:
 
     path = chosen.pop("resume")
     free = {key: chosen.pop(key, None) for key in ("steps", "threads", "backend")}
+    load = partial(_load_model, free["threads"])
     out = chosen.pop("out", path)
     chosen.pop("force", None)
     if out != path:
         raise InputError(f"--resume {path} carries on in the same file; leave out --out {out}")
     if chosen:
-        chain.check_asked_for(open_ensemble(path).configuration, chosen)
+        chain.check_asked_for(open_ensemble(path).configuration, chosen, load)
     if print_config:
         stored = open_ensemble(path).configuration
         given = {key: value for key, value in free.items() if value is not None}
         print(options.as_toml({"resume": path, **stored, **given}))
         return
-    _tell(chain.resume(path, **free, monitor=choose_monitor()))
+    _tell(chain.resume(path, **free, monitor=choose_monitor(), load=load))
+
+
+def _load_model(threads: int | None, folder: Path, action: Any) -> Proposal:
+    """Read a trained proposal; only then are its libraries needed."""
+    try:
+        from pyqmc_art.proposals.models import load_flow
+    except ImportError as reason:
+        raise InputError(f"the kernel 'flow' needs {reason.name}; pip install 'pyqmc-art[learn]'") from reason
+    return load_flow(folder, action, threads)
 
 
 def _tell(ensemble: Ensemble) -> None:
@@ -204,7 +217,8 @@ def study(
     Parameters
     ----------
     names
-        ising-dynamics, phase-transition, forgery, unseen-generators, unsupervised, leakage, confounds; several make
+        ising-dynamics, phase-transition, universal-approximation, forgery, unseen-generators, unsupervised, leakage,
+        confounds; several make
         one page.
     """
     from pyqmc_art.monitor import choose_monitor

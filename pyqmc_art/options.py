@@ -93,6 +93,8 @@ class SampleOptions:
         Coupling of the ladder: beta; for phi4 m2 or lam (tempering).
     inner
         Kernel on each rung (tempering).
+    model
+        Model directory (flow).
     steps
         Steps behind the warm-up; with --resume the new total.
     warmup
@@ -144,6 +146,7 @@ class SampleOptions:
     ladder: Annotated[tuple[float, ...] | None, _Many] = None
     parameter: str | None = None
     inner: str | None = None
+    model: Path | None = None
     steps: Annotated[int | None, WHOLE] = None
     warmup: Annotated[int | None, WHOLE] = None
     every: Annotated[int | None, WHOLE] = None

@@ -4,8 +4,9 @@
 
 An :class:`Action` defines the target ``exp(-S)``; a :class:`Kernel` leaves it invariant; an
 :class:`Observable` is a pure function of a field; a :class:`Study` turns a configuration into
-:class:`Findings` that a report draws. A :class:`Detector` judges patches of pictures. A :class:`Monitor` is told
-how far a long computation has come.
+:class:`Findings` that a report draws. A :class:`Proposal` draws fields whose density is known, and one small
+kernel makes it exact. A :class:`Detector` judges patches of pictures. A :class:`Monitor` is told how far a long
+computation has come.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +113,36 @@ class Kernel(Protocol):
 
     def configuration(self) -> dict[str, Any]:
         """The kernel's name and options by the names the command line uses."""
+        ...
+
+
+class Draw(NamedTuple):
+    """Fields and what is known about how they were proposed.
+
+    ``log_ratio`` is log q(field, latent) - log r(latent | field), shape ``(n,)``; without a latent variable it is
+    log q(field). Then -S(field) - log_ratio is the log weight of the field, and the only number that exactness needs.
+    """
+
+    field: Field
+    latent: NDArray[Any] | None
+    log_ratio: NDArray[np.float64]
+
+
+class Proposal(Protocol):
+    """Draws fields from a density that it knows; it never accepts.
+
+    Field ``k`` of both methods is a function of the stream's key, its step and replica ``stream.replica + k`` alone.
+    """
+
+    def draw(self, stream: Stream, n: int) -> Draw:
+        """Draw ``n`` independent fields."""
+        ...
+
+    def encode(self, stream: Stream, field: Field, boundary: Field | None = None) -> Draw:
+        """Say how fields that something else made would have been proposed.
+
+        Without a latent variable the ratio is log q(field); else the latent is redrawn from r(. | field, boundary).
+        """
         ...
 
 

@@ -37,6 +37,7 @@ COMMANDS = (
     "data check",
     "data fetch",
     "train detector",
+    "train flow",
     "judge",
     "info",
 )

@@ -14,6 +14,7 @@ from pyqmc_art.lattice import actions
 from pyqmc_art.lattice.blocks import BLOCK_SECONDS, Block, Pace, chain
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.kernels import compose
+from pyqmc_art.lattice.kernels.independence import Load
 from pyqmc_art.lattice.observables import default_measure, find
 from pyqmc_art.lattice.run import Run
 from pyqmc_art.monitor import Silent
@@ -129,6 +130,7 @@ def resume(
     threads: int | None = None,
     backend: str | None = None,
     monitor: Monitor | None = None,
+    load: Load | None = None,
 ) -> Ensemble:
     """Carry on with a file to a total of ``steps``: bit for bit what one uninterrupted run would have given.
 
@@ -137,6 +139,7 @@ def resume(
     steps : total number of steps behind the warm-up; None means the number the file was started with
     kernel : needed only if the file was sampled with a kernel of your own
     measure : needed only if the file has observables of your own; the same ones, in the same order
+    load : reads the model directory of a learned proposal
 
     Raises
     ------
@@ -154,7 +157,7 @@ def resume(
     if steps is not None:
         configuration["steps"] = steps
     if kernel is None:
-        kernel = _rebuilt(configuration, backend)
+        kernel = _rebuilt(configuration, backend, load)
     else:
         _check_kernel(kernel)
         check_same_configuration(configuration, {**configuration, **describe(kernel)})
@@ -188,7 +191,7 @@ def describe(kernel: Any) -> dict[str, Any]:
     }
 
 
-def check_asked_for(stored: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
+def check_asked_for(stored: Mapping[str, Any], chosen: Mapping[str, Any], load: Load | None = None) -> None:
     """Refuse to go on with a run when what was asked for beside it means another configuration.
 
     Raises
@@ -197,10 +200,16 @@ def check_asked_for(stored: Mapping[str, Any], chosen: Mapping[str, Any]) -> Non
         Naming each entry that differs, with both values.
     """
     asked = {**stored, **chosen}
-    check_same_configuration(stored, {**asked, **describe(rebuild_kernel(asked))})
+    check_same_configuration(stored, {**asked, **describe(rebuild_kernel(asked, load=load))})
 
 
-def rebuild_kernel(configuration: Mapping[str, Any], *, backend: str | None = None, threads: int | None = None) -> Any:
+def rebuild_kernel(
+    configuration: Mapping[str, Any],
+    *,
+    backend: str | None = None,
+    threads: int | None = None,
+    load: Load | None = None,
+) -> Any:
     """Build the kernel, its action and its lattice from a stored or written configuration."""
     lattice = Lattice(
         tuple(configuration["shape"]),
@@ -210,17 +219,17 @@ def rebuild_kernel(configuration: Mapping[str, Any], *, backend: str | None = No
     rest = {k: v for k, v in configuration.items() if k not in (*_KEYS_OF_LATTICE, *_KEYS_OF_CHAIN) and v is not None}
     options = {k: rest.pop(k) for k in list(rest) if any(k in cls.options for cls in compose.KERNELS.values())}
     action = actions.build(configuration["action"], lattice, rest)
-    return compose.build(configuration["kernel"], action, options, backend=backend, threads=threads)
+    return compose.build(configuration["kernel"], action, options, backend=backend, threads=threads, load=load)
 
 
-def _rebuilt(configuration: Mapping[str, Any], backend: str | None) -> Any:
+def _rebuilt(configuration: Mapping[str, Any], backend: str | None, load: Load | None) -> Any:
     """Rebuild the kernel of a stored run, or say that it must be given."""
     own = [name for name in re.findall(r"[A-Za-z][\w-]*", configuration["kernel"]) if name not in compose.KERNELS]
     if own:
         raise InputError(
             f"the run has a kernel that is not built in ({', '.join(own)}); give it: resume(..., kernel=...)"
         )
-    return rebuild_kernel(configuration, backend=backend)
+    return rebuild_kernel(configuration, backend=backend, load=load)
 
 
 def _check_kernel(kernel: Any) -> None:

@@ -79,6 +79,27 @@ def free_field(action: Phi4) -> FieldValues:
     return FieldValues(log_partition + action.log_partition_shift, phi2, phi4, 0.5 + action.shift / sites)
 
 
+def colour_noise(action: Phi4, noise: Floats) -> Floats:
+    """Turn standard normal noise into independent free fields of convention A: modes over sqrt(2 (phat^2 + m2)).
+
+    Parameters
+    ----------
+    noise : shape (n, *lattice.shape)
+
+    Raises
+    ------
+    InputError
+        For a lattice that is not periodic and hypercubic.
+    """
+    if not all(action.lattice.periodic):
+        raise InputError(
+            f"the boundary is {action.lattice.boundary}; free fields are drawn by their momenta on a periodic lattice"
+        )
+    axes = tuple(range(1, noise.ndim))
+    modes = np.fft.fftn(noise, axes=axes) / np.sqrt(2 * eigenvalues(action))
+    return np.ascontiguousarray(np.fft.ifftn(modes, axes=axes).real)
+
+
 def free_correlator(action: Phi4) -> Floats:
     """Two-point function at zero momentum of a free field along a periodic first axis, t = 0 .. T/2.
 

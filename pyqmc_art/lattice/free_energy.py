@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.couplings import whole
-from pyqmc_art.lattice.field_exact import eigenvalues, free_field
+from pyqmc_art.lattice.field_exact import colour_noise, free_field
 from pyqmc_art.lattice.kernels.compose import build
 from pyqmc_art.lattice.kernels.field import start_field
 from pyqmc_art.lattice.observables import find
@@ -74,9 +74,7 @@ def _draw_reference(action: Phi4 | ON, stream: Stream, n: int) -> Field:
     if isinstance(action, ON):
         return np.stack([start_field(action, stream.shifted(r), "hot") for r in range(n)]).reshape(shape)
     white = np.stack([start_field(action, stream.shifted(r), "hot") for r in range(n)]).reshape(shape) / action.width
-    axes = tuple(range(1, len(shape)))
-    modes = np.fft.fftn(white, axes=axes) / np.sqrt(2 * eigenvalues(along(action, 0.0)))
-    return np.ascontiguousarray(np.fft.ifftn(modes, axes=axes).real)
+    return colour_noise(along(action, 0.0), white)
 
 
 def _prepared(action: Any) -> tuple[Any, float]:

@@ -19,6 +19,7 @@ STUDIES: Final[dict[str, str]] = {
     "ising-dynamics": "ising_dynamics:IsingDynamics",
     "leakage": "leakage:Leakage",
     "phase-transition": "phase_transition:PhaseTransition",
+    "universal-approximation": "universal_approximation:UniversalApproximation",
     "unseen-generators": "unseen_generators:UnseenGenerators",
     "unsupervised": "unsupervised:Unsupervised",
 }

@@ -11,7 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from pyqmc_art.lattice.field_exact import free_field, transfer_operator
+from pyqmc_art.lattice.free_proposal import FreeProposal
 from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.kernels import compose
+from pyqmc_art.lattice.kernels.compose import Composition
+from pyqmc_art.lattice.kernels.independence import Independence, judge_proposal
 from pyqmc_art.lattice.kernels.integrators import INTEGRATORS, Integrator
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.ops import plain_scalar
@@ -19,6 +23,7 @@ from pyqmc_art.rng import Stream
 from pyqmc_art.testing.cases import Case
 from pyqmc_art.testing.fields import FIELD_MEANS, FIELD_STARTS, draw_fields, exact_field_values, field_start_p_value
 from pyqmc_art.testing.row import Row, Trial
+from pyqmc_art.testing.torus import TORUS, torus_bins, torus_p_value
 from pyqmc_art.testing.trials import estimate_means, list_variants, run_variant_of
 from pyqmc_art.testing.verdict import compare
 
@@ -35,6 +40,7 @@ def plan_fields(stream: Stream, build: Builder, draws: int, moves: int, replicas
     plan += [partial(judge_force, case.action) for case in FIELD_STARTS[:5]]
     plan += [partial(judge_field_start, case, build, stream, draws, moves) for case in FIELD_STARTS]
     plan += [partial(judge_energy_errors, case, build, stream) for case in FIELD_STARTS if case.kernel == "hmc"]
+    plan += [partial(judge_torus, stream), partial(judge_proposals, stream, draws, moves)]
     return plan + [partial(judge_field_means, case, build, stream, replicas, steps) for case in FIELD_MEANS]
 
 
@@ -98,6 +104,37 @@ def judge_field_start(case: Case, build: Builder, stream: Stream, draws: int, mo
     own = stream.fold("exact starts of " + case.name)
     p_value = field_start_p_value(case, build(case), draws, own, moves)
     return [Row(case.title, f"exact starts, {case.target}", p_value=p_value)]
+
+
+def judge_torus(stream: Stream) -> list[Row]:
+    """The bins of a torus add up to its Z, and exact draws fall into them."""
+    exact, found = transfer_operator(TORUS).log_partition, torus_bins(TORUS)[1]
+    p_value = torus_p_value(TORUS, draw_fields(TORUS, 20_000, stream.fold("draws of a torus")))
+    target = f"ln Z by bins = quadrature, {Case('', TORUS).target}"
+    return [
+        Row("(oracle)", target, exact=exact, measured=found, sound=math.isclose(exact, found, abs_tol=1e-6)),
+        Row("(oracle)", f"exact draws in bins, {Case('', TORUS).target}", p_value=p_value),
+    ]
+
+
+def judge_proposals(stream: Stream, draws: int, moves: int) -> list[Row]:
+    """Fields stay exact however bad the proposal is, also when another kernel moves them; ln Z from the weights."""
+    case, rows = Case("independence", TORUS), []
+    for label, mass in (("fitting", None), ("too narrow", 12.0), ("too wide", 0.05)):
+        own = stream.fold("proposals " + label)
+        proposal = FreeProposal(TORUS, mass)
+        plain: Any = Independence(TORUS, proposal)
+        mixed: Any = Composition([(1, compose.build("hmc", TORUS, {"md_steps": 4})), (2, plain)])
+        for kernel in (plain, mixed):
+            starts = draw_fields(TORUS, draws, own.fold("starts"))
+            state, _, _ = kernel.advance(own.fold(kernel.name), kernel.init(starts), moves)
+            p_value = torus_p_value(TORUS, state.field)
+            rows.append(Row(f"{kernel.name} ({label})", f"exact starts, {case.target}", p_value=p_value))
+    weights = judge_proposal(TORUS, FreeProposal(TORUS), 50_000, seed=stream.key >> 1)
+    exact = transfer_operator(TORUS).log_partition
+    found = compare(weights.log_partition, exact)
+    row = Row("independence", f"ln Z, {case.target}", exact, weights.log_partition, found.deviation, found.p_value)
+    return [*rows, row]
 
 
 def judge_energy_errors(case: Case, build: Builder, stream: Stream) -> list[Row]:

@@ -158,7 +158,8 @@ def test_the_whole_certificate(seed: int) -> None:
     certificate = certify(seed=seed)
     assert certificate.passed, certificate.render_text()
     named = {row.kernel.split("(")[0] for row in certificate.rows if row.p_value is not None}
-    assert named >= set(KERNELS)
+    # A flow is Independence with a trained model, and Independence is judged with proposals that need none.
+    assert named >= set(KERNELS) - {"flow"} | {"independence"}
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
 from pyqmc_art.lattice.kernels.constrained import Constrained
 from pyqmc_art.lattice.kernels.field_local import Overrelaxation
 from pyqmc_art.lattice.kernels.hmc import HMC
+from pyqmc_art.lattice.kernels.independence import FlowKernel, Load
 from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
 from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel, as_warming
 from pyqmc_art.lattice.kernels.tempering import Tempering
@@ -23,7 +24,7 @@ from pyqmc_art.rng import Stream
 
 KERNELS: Final[dict[str, Any]] = {
     kernel.name: kernel
-    for kernel in (Metropolis, HeatBath, Overrelaxation, SwendsenWang, Wolff, HMC, Constrained, Tempering)
+    for kernel in (Metropolis, HeatBath, Overrelaxation, SwendsenWang, Wolff, HMC, Constrained, Tempering, FlowKernel)
 }
 
 MAX_REPETITIONS: Final = 2**20
@@ -68,6 +69,7 @@ class Composition(StepwiseKernel):
                     f"({kernel.ensemble} against {parts[0][1].ensemble}, or another action); "
                     "the parts of a composition must share one target"
                 )
+        _check_names(parts)
         self.parts = tuple(parts)
         first = parts[0][1]
         self.action, self.targets, self.ladder, self.ensemble = (
@@ -141,6 +143,21 @@ class Composition(StepwiseKernel):
         return state, info
 
 
+def _check_names(parts: Sequence[tuple[int, Any]]) -> None:
+    """Refuse two proposals that would keep their weights in one place, in compositions of compositions too."""
+    known: dict[str, Any] = {}
+    waiting = [kernel for _, kernel in parts]
+    while waiting:
+        kernel = waiting.pop()
+        waiting += [part for _, part in getattr(kernel, "parts", ())]
+        proposal = getattr(kernel, "proposal", None)
+        if proposal is not None and known.setdefault(kernel.name, proposal) is not proposal:
+            raise InputError(
+                f"two proposals are both named {kernel.name!r}, and one would use the weights of the other; "
+                "give each a name of its own: Independence(action, proposal, name=...)"
+            )
+
+
 def build(
     name: str,
     action: Any,
@@ -148,12 +165,14 @@ def build(
     *,
     backend: str | None = None,
     threads: int | None = None,
+    load: Load | None = None,
 ) -> DiscreteKernel:
     """Build a kernel, or a composition such as ``"metropolis+2*wolff"``, from its name.
 
     Parameters
     ----------
     options : kernel options by the names the command line uses; each must belong to one of the parts
+    load : reads the model directory of a learned proposal for the action
 
     Raises
     ------
@@ -178,7 +197,7 @@ def build(
                 f"it belongs to {', '.join(owners)}" if owners else f"it takes {', '.join(sorted(allowed)) or 'none'}"
             )
             raise InputError(f"the kernel {name!r} has no option {key!r}; {belongs}")
-    parts = [(count, _build_one(cls, action, given, backend, threads)) for count, cls in classes]
+    parts = [(count, _build_one(cls, action, given, backend, threads, load)) for count, cls in classes]
     kept = {getattr(part, "conserves", "") for _, part in parts}
     if len(kept) == 1 and kept != {""}:
         raise InputError(
@@ -188,8 +207,12 @@ def build(
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Composition(parts)
 
 
-def _build_one(cls: Any, action: Any, given: dict[str, Any], backend: str | None, threads: int | None) -> Any:
+def _build_one(
+    cls: Any, action: Any, given: dict[str, Any], backend: str | None, threads: int | None, load: Load | None
+) -> Any:
     own = {key: value for key, value in given.items() if key in cls.options}
+    if cls is FlowKernel:
+        return FlowKernel(action, **own, load=load)
     if cls is not Tempering:
         return cls(action, **own, backend=backend, threads=threads)
     if not own.get("ladder"):

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.kernels.compiled import Target, start_fields
+from pyqmc_art.lattice.kernels.field import start_field
 from pyqmc_art.lattice.kernels.stepwise import StepwiseKernel
+from pyqmc_art.lattice.scalar import Phi4
+from pyqmc_art.lattice.vector import ON
 from pyqmc_art.protocols import Field, State
 from pyqmc_art.rng import Stream
 
@@ -50,7 +55,7 @@ class CustomKernel(StepwiseKernel):
     ladder: ClassVar[tuple[float, ...]] = ()
     ensemble: str = "canonical"
 
-    def __init__(self, action: Target) -> None:
+    def __init__(self, action: Target | Phi4 | ON) -> None:
         self.action = action
         self.targets = (action,)
 
@@ -59,8 +64,12 @@ class CustomKernel(StepwiseKernel):
         return {"kernel": self.name}
 
     def start(self, stream: Stream, replicas: int, how: str = "hot") -> Field:
-        """Make fields to start from: ``"hot"`` independent and uniform, ``"cold"`` all sites alike."""
-        return start_fields(self.action, stream, replicas, how)
+        """Make fields to start from: ``"hot"`` independent at every site, ``"cold"`` all sites alike."""
+        action: Any = self.action
+        if not isinstance(action, (Phi4, ON)):
+            return start_fields(action, stream, replicas, how)
+        fields = [start_field(action, stream.shifted(r), how) for r in range(replicas)]
+        return np.stack(fields).reshape(replicas, *action.lattice.shape, *action.space.shape)
 
     def init(self, field: Field) -> State:
         """Take over a field (copied) as the state before the first step."""

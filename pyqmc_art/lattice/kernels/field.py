@@ -18,16 +18,6 @@ from pyqmc_art.protocols import Field
 from pyqmc_art.rng import Stream
 
 
-def normal_numbers(stream: Stream, count: int) -> NDArray[np.float64]:
-    """Independent standard normal numbers for the stream's first replica, two for each block (Box and Muller)."""
-    pairs = np.arange((count + 1) // 2)
-    bits = stream.bits("start", pairs, 1)[0].astype(np.uint64)
-    uniform = [(bits[:, i] | bits[:, i + 1] << np.uint64(32)) * 2.0**-64 for i in (0, 2)]
-    radius = np.sqrt(-2 * np.log1p(-np.minimum(uniform[0], 1 - 2.0**-53)))
-    angle = 2 * math.pi * uniform[1]
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()[:count]
-
-
 def start_field(action: Phi4 | ON, stream: Stream, how: str) -> NDArray[np.float64]:
     """Make one field to start from, shape (sites, components).
 
@@ -42,7 +32,7 @@ def start_field(action: Phi4 | ON, stream: Stream, how: str) -> NDArray[np.float
         return field
     for first in range(0, sites, START_SITES):
         here = field[first : first + START_SITES]
-        here[:] = normal_numbers(stream.fold("normal", first), here.size).reshape(here.shape)
+        here[:] = stream.fold("normal", first).normal("start", here.size, 1).reshape(here.shape)
     if isinstance(action, ON):
         return np.asarray(field / np.sqrt((field * field).sum(axis=1, keepdims=True)), np.float64)
     return field * action.width

@@ -77,6 +77,15 @@ class Independence(CustomKernel):
         """The kernel's name and its proposal's; a file remembers them."""
         return {"kernel": self.name, "proposal": type(self.proposal).__name__}
 
+    def start(self, stream: Stream, replicas: int, how: str = "hot") -> Field:
+        """Make fields to start from: ``"hot"`` draws of the proposal, ``"cold"`` all sites alike.
+
+        A field that the proposal hardly ever draws has an enormous weight, and the chain would stay there for long.
+        """
+        if how == "cold":
+            return super().start(stream, replicas, how)
+        return self.proposal.draw(stream.fold(self.name), replicas).field
+
     def init(self, field: Field) -> State:
         """Take over a field (copied) as the state before the first step."""
         state = super().init(field)

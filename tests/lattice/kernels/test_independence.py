@@ -117,6 +117,15 @@ def test_it_forgets_its_start() -> None:
     assert 0.1 < info["acceptance"] < 1
 
 
+def test_hot_starts_are_draws_of_the_proposal() -> None:
+    """Others may have a weight so large that nothing is accepted for long."""
+    narrow = Independence(TORUS, FreeProposal(TORUS, 12.0))
+    hot, cold = narrow.start(STREAM, 500), narrow.start(STREAM, 2, "cold")
+    assert (hot**2).mean() == pytest.approx((FreeProposal(TORUS, 12.0).draw(STREAM, 500).field ** 2).mean(), rel=0.2)
+    np.testing.assert_allclose(cold, 0.5)
+    np.testing.assert_array_equal(narrow.start(STREAM.shifted(3), 2), hot[3:5])
+
+
 def test_a_stale_weight_is_caught() -> None:
     assert holds(Stale(TORUS, FreeProposal(TORUS))), "alone there is nothing that could make it stale"
     assert not holds(composed(Stale(TORUS, FreeProposal(TORUS))))

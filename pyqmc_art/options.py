@@ -69,8 +69,8 @@ class SampleOptions:
     convention
         A, B, C or D: normalization of the field (phi4).
     kernel
-        metropolis, heat-bath, overrelaxation, swendsen-wang, wolff, hmc, constrained or tempering, joined by + and
-        with counts: metropolis+2*wolff.
+        metropolis, heat-bath, overrelaxation, swendsen-wang, wolff, hmc, flow, constrained or tempering, joined by +
+        and with counts: metropolis+2*wolff.
     clusters
         Clusters in one step (wolff).
     magnetization
@@ -314,13 +314,8 @@ def read_configuration(path: Path, known: Sequence[str]) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Any:
-    readers: dict[str, Callable[[str], Any]] = {
-        ".toml": tomllib.loads,
-        ".json": json.loads,
-        ".yaml": yaml.safe_load,
-        ".yml": yaml.safe_load,
-    }
-    reader = readers.get(path.suffix.lower())
+    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads, ".yaml": yaml.safe_load}
+    reader = readers.get(path.suffix.lower().replace(".yml", ".yaml"))
     if reader is None:
         raise InputError(f"configuration {path} ends in {path.suffix!r}; expected .toml, .yaml, .yml or .json")
     try:

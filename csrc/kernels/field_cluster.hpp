@@ -3,8 +3,8 @@
 // 1 - exp(-2 K sigma_x sigma_y), K = beta or 2 g; a cluster that flips is reflected.
 #pragma once
 
-#include "kernels/swendsen_wang.hpp"
 #include "kernels/field_sums.hpp"
+#include "kernels/swendsen_wang.hpp"
 
 namespace pyqmc {
 inline namespace PYQMC_ISA {

@@ -17,7 +17,7 @@ QUESTION: Final = (
 )
 SOUND, LEAKY = "sound", "leaky"
 
-Pair: TypeAlias = tuple[str, Score | Noise, Score | Noise]
+_Pair: TypeAlias = tuple[str, Score | Noise, Score | Noise]
 """What is compared, the sound and the leaky number."""
 
 
@@ -110,13 +110,13 @@ def _thresholds(results: Sequence[ThresholdResult]) -> Table:
 def figures(results: Results, simulated: bool) -> tuple[Figure, ...]:
     """Bars of the sound and the leaky way beside each other."""
     cut, twins, (inside, on_test) = results.patches, results.twins, results.thresholds
-    pairs: list[Pair] = [
+    pairs: list[_Pair] = [
         ("patches, real", cut.sound.real, cut.leaky.real),
         ("patches, noise", cut.sound.noise, cut.leaky.noise),
         ("photographs, real", twins.sound.real, twins.leaky.real),
         ("photographs, noise", twins.sound.noise, twins.leaky.noise),
     ]
-    chosen: list[Pair] = [("real", inside.real, on_test.real), ("noise", inside.noise, on_test.noise)]
+    chosen: list[_Pair] = [("real", inside.real, on_test.real), ("noise", inside.noise, on_test.noise)]
     panels = (
         _bars("Patches and photographs of one work on both sides", "samples, labels", "AUC over works", pairs),
         _bars("Threshold chosen inside, or on the tested works", "labels", "balanced accuracy over works", chosen),
@@ -130,7 +130,7 @@ def figures(results: Results, simulated: bool) -> tuple[Figure, ...]:
     return (Figure("leaks", "What leaks add to scores", caption, panels),)
 
 
-def _bars(title: str, place: str, what: str, pairs: Sequence[Pair]) -> Panel:
+def _bars(title: str, place: str, what: str, pairs: Sequence[_Pair]) -> Panel:
     places = [float(number) for number in range(len(pairs))]
     curves = [
         Curve(

@@ -16,7 +16,7 @@ from pyqmc_art.studies import forgery_report as report
 from pyqmc_art.studies.gallery import Gallery
 from pyqmc_art.studies.grids import Grid, judge_grid
 from pyqmc_art.studies.regimes import FOLDS, REGIMES, find_regimes
-from pyqmc_art.studies.sources import GallerySource
+from pyqmc_art.studies.sources import FULL, GallerySource
 
 QUESTION = "Do synthetic pictures in training help to recognise human forgeries?"
 
@@ -33,14 +33,7 @@ class Forgery(GallerySource):
     name: ClassVar[str] = "forgery"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {},
-        "full": {
-            "originals": 120,
-            "proxies": 160,
-            "forgeries": 40,
-            "machines": 30,
-            "repeats": 5,
-            "strengths": (1e-4, 1e-3, 1e-2, 1e-1),
-        },
+        "full": FULL,
     }
 
     def run(self, out: Path, *, stream: Stream, monitor: Monitor) -> Findings:

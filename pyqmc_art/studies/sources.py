@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pyqmc_art.art.degrade import Equaliser
 from pyqmc_art.errors import InputError, unknown
@@ -17,6 +18,15 @@ FACTORS: Final = ("common", "whole")
 CACHE: Final = "features"
 """Folder under a study's ``out`` in which features are kept for the next study of the same pictures."""
 MACHINES: Final = ("raw-gan", "tuned-gan", "diffusion")
+FULL: Final[Mapping[str, Any]] = {
+    "originals": 120,
+    "proxies": 160,
+    "forgeries": 40,
+    "machines": 30,
+    "repeats": 5,
+    "strengths": (1e-4, 1e-3, 1e-2, 1e-1),
+}
+"""The full preset of the studies that compare training sets."""
 
 
 @dataclass(frozen=True)

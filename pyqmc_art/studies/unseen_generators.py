@@ -18,7 +18,7 @@ from pyqmc_art.studies import unseen_report as report
 from pyqmc_art.studies.gallery import Gallery
 from pyqmc_art.studies.grids import judge_grid
 from pyqmc_art.studies.regimes import Exhibits, Regime
-from pyqmc_art.studies.sources import GallerySource
+from pyqmc_art.studies.sources import FULL, GallerySource
 from pyqmc_art.studies.unseen_report import Maker
 
 QUESTION = "Is a generator recognised that was not in training, and a forger whose other works were not?"
@@ -32,14 +32,7 @@ class UnseenGenerators(GallerySource):
     name: ClassVar[str] = "unseen-generators"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"strengths": (1e-2,)},
-        "full": {
-            "originals": 120,
-            "proxies": 160,
-            "forgeries": 40,
-            "machines": 30,
-            "repeats": 5,
-            "strengths": (1e-4, 1e-3, 1e-2, 1e-1),
-        },
+        "full": FULL,
     }
 
     def run(self, out: Path, *, stream: Stream, monitor: Monitor) -> Findings:

@@ -231,6 +231,7 @@ def _model(judgement: Judgement) -> dict[str, Any]:
             for role, own in rehearsal.counts.items()
         ],
         "claims": [_claim(one) for one in facts.get("claims", ())],
+        "distrust": who.refusals,
         "calibration": who.bench.hand.reason
         or f"The odds are calibrated on held-out works: {who.bench.hand.positives} of the hand against "
         f"{who.bench.hand.negatives} others.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import re
@@ -16,6 +17,7 @@ from pyqmc_art.errors import InputError
 pytest.importorskip("jinja2", reason="Jinja2 is not installed")
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
+from pyqmc_art.art.detectors.catalogue import load_detector
 from pyqmc_art.art.judgement import judge
 from pyqmc_art.report.verdict_parts import Scale
 from pyqmc_art.report.verdicts import LIMITS, choose_place, write_report
@@ -142,6 +144,18 @@ def test_a_single_work_needs_no_overview(model, painted, tmp_path):
     assert "All works on one scale" not in text
     assert Tags(text).wrong == []
     assert (tmp_path / "one.json").exists()
+
+
+def test_a_refused_model_is_distrusted_at_the_top(model, painted, tmp_path):
+    known = load_detector(model)
+    for number, status in enumerate(("refused", "supported")):
+        claim = known.facts["claims"][0] | {"status": status, "reasons": ["the <subject> does as well"]}
+        place = tmp_path / f"model {number}"
+        dataclasses.replace(known, facts=known.facts | {"claims": [claim]}).save_pretrained(place)
+        done = judge(place, painted / "new/original/original-0002.png")
+        text = write_report(done, tmp_path / f"{number}.html").read_text(encoding="utf-8")
+        top = text[text.index("<body>") : text.index("<main>")]
+        assert ("may not be relied on:</strong> the &lt;subject&gt; does as well." in top) == (status == "refused")
 
 
 def test_where_it_may_go(tmp_path):

@@ -58,7 +58,7 @@ struct Room {
   explicit Room(FieldBatch& batch) {
     const std::int64_t sites = sites_of(batch.lattice), rows = rows_of(batch.lattice);
     const std::int64_t slots = std::max<std::int64_t>(1, std::min<std::int64_t>(batch.threads, batch.batch));
-    batch.scratch_size = 4 * sites * batch.components + rows * batch.columns + 16;
+    batch.scratch_size = 3 * padded_size(batch) + sites * batch.components + rows * batch.columns + 16;
     scratch.resize(static_cast<std::size_t>(slots * batch.scratch_size));
     batch.scratch = scratch.data();
     for (std::int64_t row = 0; row < rows; ++row)

@@ -39,6 +39,20 @@ struct FieldBatch {
   const std::int64_t* beyond;
 };
 
+inline namespace PYQMC_ISA {
+
+// Trajectories work through rows in whole groups of numbers, see Rows in hmc.hpp.
+inline constexpr std::int64_t row_group = 8, row_padding = 2;
+
+inline std::int64_t padded_width(std::int64_t width) { return (width + row_group - 1) / row_group * row_group; }
+
+inline std::int64_t padded_size(const FieldBatch& batch) {
+  const std::int64_t width = batch.lattice.shape[batch.lattice.dimension - 1];
+  return rows_of(batch.lattice) * (padded_width(width) + row_padding) * batch.components;
+}
+
+}  // namespace PYQMC_ISA
+
 // Positions move by drifts[0], then `stages` times: momenta by kicks[i], positions by drifts[i + 1].
 struct HmcJob {
   FieldBatch batch;

@@ -16,16 +16,17 @@ inline constexpr int scalar_columns = 5;
 
 // The scratch memory of one team.
 struct FieldScratch {
-  double *momentum, *first, *second, *energy;  // one number for each component of the field
-  double* rows;                                // (rows, columns)
+  double *momentum, *first, *second;  // (rows, padded_width + row_padding, components)
+  double* energy;                     // one number for each component of the field
+  double* rows;                       // (rows, columns)
 
   FieldScratch(const FieldBatch& batch, const Team& team) {
-    const std::int64_t size = sites_of(batch.lattice) * batch.components;
+    const std::int64_t size = padded_size(batch);
     momentum = batch.scratch + (team.size > 1 ? 0 : team.thread) * batch.scratch_size;
     first = momentum + size;
     second = first + size;
     energy = second + size;
-    rows = energy + size;
+    rows = energy + sites_of(batch.lattice) * batch.components;
   }
 };
 

@@ -10,15 +10,39 @@
 namespace pyqmc {
 inline namespace PYQMC_ISA {
 
-// One kick and one drift of the inner sites of a row with `terms` neighbours across rows, all of them present.
+// Where trajectories keep a row: `stride` numbers apart from the next, from `origin` on. On hypercubic lattices a copy
+// of the value around the corner stands at both of its ends, and there is room to work through it in whole registers:
+// what is computed behind the last site is nobody's value, and the copy is written over it.
+struct Rows {
+  bool padded;
+  std::int64_t width, round, stride, origin;
+
+  explicit Rows(const FieldBatch& batch)
+      : padded(batch.lattice.kind == LatticeKind::hypercubic),
+        width(width_of(batch.lattice)),
+        round(padded ? padded_width(width) : width),
+        stride(padded ? round + row_padding : width),
+        origin(padded ? 1 : 0) {}
+
+  std::int64_t start(std::int64_t row) const { return row * stride + origin; }
+
+  void close(double* row) const {
+    if (!padded) return;
+    row[-1] = row[width - 1];
+    row[width] = row[0];
+  }
+};
+
+// One kick and one drift of a row with `terms` neighbours across rows, all others present.
 template <int terms>
-inline void kick_and_drift(const Scalar& s, const double* const* across, const double* __restrict from,
-                           double* __restrict momentum, double* __restrict to, std::int64_t width, double kick,
+inline void kick_and_drift(const Scalar& s, const double* const* across, const double* from,
+                           double* __restrict momentum, double* __restrict to, std::int64_t round, double kick,
                            double drift) {
   const double two_g = 2.0 * s.g, linear = 2.0 * s.g * (terms + 2) + 2.0 * s.a, cubic = 4.0 * s.b;
   const double* row[terms + 1];
   for (int t = 0; t < terms; ++t) row[t] = across[t];
-  for (std::int64_t x = 1; x + 1 < width; ++x) {
+  const std::int64_t whole = round & -row_group;  // tells the compiler that no numbers are left over
+  for (std::int64_t x = 0; x < whole; ++x) {
     double sum = 0.0;
     for (int t = 0; t < terms; ++t) sum += row[t][x];
     sum += from[x + 1];
@@ -33,21 +57,21 @@ inline void kick_and_drift(const Scalar& s, const double* const* across, const d
 // The phi^4 part of a trajectory.
 class ScalarFlow {
  public:
-  ScalarFlow(const FieldBatch& batch, std::int64_t index) : batch_(batch), model_(scalar_of(batch, index)) {}
+  ScalarFlow(const FieldBatch& batch, std::int64_t index)
+      : batch_(batch), rows_(batch), model_(scalar_of(batch, index)) {}
 
-  void start(const double* from, double* momentum, double* to, std::int64_t row, double drift) const {
-    const std::int64_t width = width_of(batch_.lattice);
-    for (std::int64_t i = row * width; i < (row + 1) * width; ++i) to[i] = from[i] + drift * momentum[i];
+  const Rows& rows() const { return rows_; }
+
+  void start(const double* from, const double* momentum, double* to, std::int64_t row, double drift) const {
+    const std::int64_t start = rows_.start(row);
+    for (std::int64_t i = start; i < start + rows_.width; ++i) to[i] = from[i] + drift * momentum[i];
+    rows_.close(to + start);
   }
 
   void move(const double* from, double* momentum, double* to, std::int64_t row, double kick, double drift) const {
     const Lattice& lattice = batch_.lattice;
-    const std::int64_t width = width_of(lattice), start = row * width;
-    const auto one = [&](std::int64_t i, double sum, int neighbours) {
-      momentum[i] += kick * model_.force(sum, neighbours, from[i]);
-      to[i] = from[i] + drift * momentum[i];
-    };
-    if (lattice.kind != LatticeKind::hypercubic) {
+    const std::int64_t start = rows_.start(row), width = rows_.width;
+    if (!rows_.padded) {
       for (std::int64_t i = start; i < start + width; ++i) {
         double sum = 0.0;
         int count = 0;
@@ -57,7 +81,8 @@ class ScalarFlow {
           sum += from[j];
           ++count;
         }
-        one(i, sum, count);
+        momentum[i] += kick * model_.force(sum, count, from[i]);
+        to[i] = from[i] + drift * momentum[i];
       }
       return;
     }
@@ -66,56 +91,74 @@ class ScalarFlow {
     const int around = 2 * (lattice.dimension - 1);
     for (int k = 0; k < around; ++k) {
       const std::int64_t there = batch_.beyond[row * around + k];
-      if (there >= 0) across[terms++] = from + there * width;
+      if (there >= 0) across[terms++] = from + rows_.start(there);
     }
-    inner(terms, across, from + start, momentum + start, to + start, width, kick, drift);
-    for (std::int64_t x = 0; x < width; x += width - 1) {
-      double sum = 0.0;
-      int count = terms;
-      for (int t = 0; t < terms; ++t) sum += across[t][x];
-      for (int sign = 1; sign >= -1; sign -= 2) {
-        const std::int64_t there = x + sign;
-        const bool inside = there >= 0 && there < width;
-        if (!inside && !wraps(lattice)) continue;
-        sum += from[start + (inside ? there : width - 1 - x)];
-        ++count;
-      }
-      one(start + x, sum, count);
-    }
+    const double ends[2] = {momentum[start], momentum[start + width - 1]};
+    run(terms, across, from + start, momentum + start, to + start, kick, drift);
+    if (!wraps(lattice)) move_ends(across, terms, from + start, ends, momentum + start, to + start, kick, drift);
+    rows_.close(to + start);
   }
 
   // p^2 / 2 and the part of S that belongs to each site of a row.
-  void energy(const double* phi, const double* momentum, std::int64_t row, double* out) const {
-    const std::int64_t width = width_of(batch_.lattice), start = row * width;
-    squares_of_row(batch_, phi, row, out);
-    for (std::int64_t x = 0; x < width; ++x) {
-      const double p = momentum[start + x];
-      out[x] = (0.5 * p * p + model_.g * out[x]) + model_.potential(phi[start + x]);
+  void energy(const double* phi, const double* momentum, std::int64_t row, double* __restrict out) const {
+    const std::int64_t start = rows_.start(row), width = rows_.width;
+    const double *here = phi + start, *p = momentum + start;
+    if (!rows_.padded) {
+      squares_of_row(batch_, phi, row, out);
+    } else {
+      const int across = batch_.lattice.dimension - 1;
+      for (std::int64_t x = 0; x < width; ++x) out[x] = 0.0;
+      for (int mu = 0; mu < across; ++mu) {
+        const std::int64_t beyond = batch_.beyond[2 * (row * across + mu)];
+        if (beyond < 0) continue;
+        const double* there = phi + rows_.start(beyond);
+        for (std::int64_t x = 0; x < width; ++x) out[x] += (there[x] - here[x]) * (there[x] - here[x]);
+      }
+      const std::int64_t bonds = wraps(batch_.lattice) ? width : width - 1;
+      for (std::int64_t x = 0; x < bonds; ++x) out[x] += (here[x + 1] - here[x]) * (here[x + 1] - here[x]);
     }
+    for (std::int64_t x = 0; x < width; ++x)
+      out[x] = (0.5 * p[x] * p[x] + model_.g * out[x]) + model_.potential(here[x]);
   }
 
  private:
-  void inner(int terms, const double* const* across, const double* from, double* momentum, double* to,
-             std::int64_t width, double kick, double drift) const {
+  // The ends of an open row once more, from their momenta before the step: each has one neighbour in the row.
+  void move_ends(const double* const* across, int terms, const double* from, const double* ends, double* momentum,
+                 double* to, double kick, double drift) const {
+    const std::int64_t last = rows_.width - 1;
+    for (int end = 0; end < 2; ++end) {
+      const std::int64_t x = end * last;
+      double sum = 0.0;
+      for (int t = 0; t < terms; ++t) sum += across[t][x];
+      if (last > 0) sum += from[end == 0 ? 1 : last - 1];
+      momentum[x] = ends[end] + kick * model_.force(sum, terms + (last > 0), from[x]);
+      to[x] = from[x] + drift * momentum[x];
+    }
+  }
+
+  void run(int terms, const double* const* across, const double* from, double* momentum, double* to, double kick,
+           double drift) const {
     const Scalar& s = model_;
     switch (terms) {
       case 0:
-        return kick_and_drift<0>(s, across, from, momentum, to, width, kick, drift);
+        return kick_and_drift<0>(s, across, from, momentum, to, rows_.round, kick, drift);
       case 1:
-        return kick_and_drift<1>(s, across, from, momentum, to, width, kick, drift);
+        return kick_and_drift<1>(s, across, from, momentum, to, rows_.round, kick, drift);
       case 2:
-        return kick_and_drift<2>(s, across, from, momentum, to, width, kick, drift);
+        return kick_and_drift<2>(s, across, from, momentum, to, rows_.round, kick, drift);
       case 3:
-        return kick_and_drift<3>(s, across, from, momentum, to, width, kick, drift);
+        return kick_and_drift<3>(s, across, from, momentum, to, rows_.round, kick, drift);
       case 4:
-        return kick_and_drift<4>(s, across, from, momentum, to, width, kick, drift);
+        return kick_and_drift<4>(s, across, from, momentum, to, rows_.round, kick, drift);
       case 5:
-        return kick_and_drift<5>(s, across, from, momentum, to, width, kick, drift);
+        return kick_and_drift<5>(s, across, from, momentum, to, rows_.round, kick, drift);
       default:
-        return kick_and_drift<6>(s, across, from, momentum, to, width, kick, drift);
+        return kick_and_drift<6>(s, across, from, momentum, to, rows_.round, kick, drift);
     }
   }
+
   const FieldBatch& batch_;
+  const Rows rows_;
   const Scalar model_;
 };
 
@@ -132,42 +175,52 @@ inline void draw_momenta(const Draws& draws, std::int64_t size, const Team& team
 template <class Flow>
 bool trajectory(const HmcJob& job, const Flow& flow, const Draws& draws, const Team& team, double* field,
                 FieldScratch& scratch, double& error) {
-  const FieldBatch& batch = job.batch;
-  const std::int64_t rows = rows_of(batch.lattice), width = width_of(batch.lattice);
-  const std::int64_t first = team.begin(rows), last = team.end(rows), block = width * batch.components;
+  const Rows& rows = flow.rows();
+  const std::int64_t count = rows_of(job.batch.lattice), width = rows.width;
+  const std::int64_t first = team.begin(count), last = team.end(count);
   const Block chance = draws.block(Purpose::seed, 0);
   const double length = 1.0 + job.spread * (2.0 * unit(chance.draw(1)) - 1.0);
-  draw_momenta(draws, rows * block, team, scratch.momentum);
-  team.wait();
-  for (std::int64_t row = first; row < last; ++row) {
-    flow.energy(field, scratch.momentum, row, scratch.energy + row * width);
-    flow.start(field, scratch.momentum, scratch.first, row, length * job.drifts[0]);
-  }
+  draw_momenta(draws, count * width, team, scratch.energy);
   team.wait();
   double *from = scratch.first, *to = scratch.second;
+  for (std::int64_t row = first; row < last; ++row) {
+    const std::int64_t start = rows.start(row);
+    for (std::int64_t x = 0; x < width; ++x) {
+      scratch.momentum[start + x] = scratch.energy[row * width + x];
+      from[start + x] = field[row * width + x];
+    }
+    rows.close(from + start);
+  }
+  team.wait();
+  for (std::int64_t row = first; row < last; ++row) {
+    flow.energy(from, scratch.momentum, row, scratch.energy + row * width);
+    flow.start(from, scratch.momentum, to, row, length * job.drifts[0]);
+  }
+  team.wait();
   for (std::int64_t stage = 0; stage < job.stages; ++stage) {
-    const double kick = length * job.kicks[stage], drift = length * job.drifts[stage + 1];
-    for (std::int64_t row = first; row < last; ++row) flow.move(from, scratch.momentum, to, row, kick, drift);
     double* swap = from;
     from = to;
     to = swap;
+    const double kick = length * job.kicks[stage], drift = length * job.drifts[stage + 1];
+    for (std::int64_t row = first; row < last; ++row) flow.move(from, scratch.momentum, to, row, kick, drift);
     team.wait();
   }
   for (std::int64_t row = first; row < last; ++row) {
-    const double *before = scratch.energy + row * width, *after = to + row * width;
-    flow.energy(from, scratch.momentum, row, to + row * width);
-    scratch.rows[row * batch.columns] = lane_sum(width, [=](std::int64_t x) { return after[x] - before[x]; });
+    const double *before = scratch.energy + row * width, *after = from + rows.start(row);
+    flow.energy(to, scratch.momentum, row, from + rows.start(row));
+    scratch.rows[row * job.batch.columns] = lane_sum(width, [=](std::int64_t x) { return after[x] - before[x]; });
   }
   team.wait();
   // Every member adds up the same numbers in the same order.
   Compensated change;
-  for (std::int64_t row = 0; row < rows; ++row) change.add(scratch.rows[row * batch.columns]);
+  for (std::int64_t row = 0; row < count; ++row) change.add(scratch.rows[row * job.batch.columns]);
   error = change.value();
   // What is not finite passes none of these comparisons.
   const bool downhill = error <= 0.0 && error > -1e300;
   const bool accept = downhill || (error > 0.0 && error < 700.0 && unit(chance.draw(0)) < exp_of(-error));
   if (accept)
-    for (std::int64_t i = first * block; i < last * block; ++i) field[i] = from[i];
+    for (std::int64_t row = first; row < last; ++row)
+      for (std::int64_t x = 0; x < width; ++x) field[row * width + x] = to[rows.start(row) + x];
   team.wait();
   return accept;
 }

@@ -264,8 +264,10 @@ class CompiledKernel:
         )
 
     def _worth_threads(self, fields: int, steps: int) -> bool:
-        """Whether the steps of so many fields take longer than it takes to start threads."""
-        return fields * self.action.lattice.sites * steps >= WORTH_A_THREAD
+        """Whether so many passes over so many fields take longer than to start threads and to let them meet."""
+        sites = self.action.lattice.sites
+        shared = fields >= self.threads or sites >= WORTH_A_THREAD // 16  # they meet after each pass over a field
+        return shared and fields * sites * steps >= WORTH_A_THREAD
 
     def _from_sums(self, observable: Any, sums: NDArray[Any]) -> NDArray[np.float64]:
         """Evaluate the sums (measurements, batch, columns) of every rung by its own action."""

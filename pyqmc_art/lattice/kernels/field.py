@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqmc_art.lattice.kernels.compiled import START_SITES, WORTH_A_THREAD, CompiledKernel
+from pyqmc_art.lattice.kernels.compiled import START_SITES, CompiledKernel
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.lattice.vector import ON
 from pyqmc_art.ops import continuous
@@ -108,7 +108,7 @@ class FieldKernel(CompiledKernel):
             every=every,
             sums=sums,
             tally=tally,
-            threads=self.threads if len(tally) * sites * n * self._passes() >= WORTH_A_THREAD else 1,
+            threads=self.threads if self._worth_threads(len(tally), n * self._passes()) else 1,
         )
 
     def _passes(self) -> int:

@@ -153,6 +153,7 @@ def resample(
     box: Sequence[float] | None = None,
     filter: str = "bicubic",
     *,
+    opacity: bool = False,
     threads: int | None = None,
     backend: str | None = None,
 ) -> NDArray[Level]:
@@ -160,7 +161,8 @@ def resample(
 
     Across the rows first, rounded to bytes, then down the columns (Pillow's order; Pillow 12.2 and later go down first
     where a picture is more than 100 times as tall as wide and shrinks, which this function does not follow). Channels
-    are independent: premultiply colours by alpha first where that matters.
+    are independent, unless the last one is said to be the ``opacity``: then colours are multiplied by it before and
+    divided afterwards, as Pillow does for ``RGBA`` and ``LA``, so that what is transparent has no colour to give.
 
     Of float32 pictures each channel is what Pillow gives for mode ``F``: weights and sums in double, rounded to float32
     after each pass and never clipped (bicubic and Lanczos overshoot at edges).
@@ -171,6 +173,7 @@ def resample(
     size : (width, height) of the result
     box : left, top, right, bottom in source pixels, rounded to float32; None means all of it
     filter : ``"bicubic"`` (a = -1/2), ``"bilinear"``, ``"lanczos"`` or ``"box"``, antialiased when shrinking
+    opacity : the last of two or four channels of bytes is opacity; takes a copy of the picture
 
     Returns
     -------
@@ -195,8 +198,29 @@ def resample(
             f"box is {box}; expected left < right and top < bottom inside the picture of "
             f"{picture.shape[1]} x {picture.shape[0]} pixels"
         )
+    unchanged = _checked_size(size) == picture.shape[1::-1] and tuple(boxes[0].tolist()) == whole
+    if opacity and not unchanged:  # Pillow keeps the colours of transparent pixels where nothing is to be done
+        return _resample_colours(picture, boxes, size, filter, threads, backend)
     out: NDArray[Level] = _resample(picture, boxes, size, filter, threads, backend)[0]
     return out.reshape(out.shape[:2]) if image.ndim == 2 else out
+
+
+def _resample_colours(picture: NDArray[Level], *request: Any) -> NDArray[Level]:
+    """Colours times opacity, and back, in Pillow's arithmetic: ``c a / 255`` rounded, ``255 c / a`` rounded down."""
+    if picture.dtype != np.uint8 or picture.shape[2] not in (2, 4):
+        raise InputError(
+            f"opacity is asked for, and image is {picture.dtype} with {picture.shape[2]} channels; expected uint8 with "
+            "2 or 4 channels, opacity last"
+        )
+    product = picture.astype(np.uint16)
+    product[:, :, :-1] *= product[:, :, -1:]
+    product[:, :, :-1] += 128
+    product[:, :, :-1] = (product[:, :, :-1] + (product[:, :, :-1] >> 8)) >> 8
+    out: NDArray[Level] = _resample(product.astype(picture.dtype), *request)[0]
+    opacity = out[:, :, -1:].astype(np.int64)
+    divided = np.minimum(255 * out[:, :, :-1].astype(np.int64) // np.maximum(opacity, 1), 255)
+    out[:, :, :-1] = np.where(opacity == 0, out[:, :, :-1], divided)
+    return out
 
 
 def _resample(
@@ -209,14 +233,18 @@ def _resample(
 ) -> NDArray[Level]:
     if filter not in images.FILTERS:
         raise unknown("filter", filter, images.FILTERS)
-    whole = isinstance(size, (tuple, list)) and len(size) == 2 and all(n == int(n) and 1 <= n <= 2**16 for n in size)
-    if not whole:
-        raise InputError(f"size is {size!r}; expected (width, height) in whole pixels from 1 to {2**16}")
-    width, height = (int(n) for n in size)
+    width, height = _checked_size(size)
     out: NDArray[Level] = np.empty((len(boxes), height, width, picture.shape[2]), picture.dtype)
     operation: Any = images.resample if picture.dtype == np.uint8 else images.resample_real
     operation(backends.resolve(backend))(picture, boxes, out, filter, threads or backends.default_threads())
     return out
+
+
+def _checked_size(size: Any) -> tuple[int, int]:
+    whole = isinstance(size, (tuple, list)) and len(size) == 2 and all(n == int(n) and 1 <= n <= 2**16 for n in size)
+    if not whole:
+        raise InputError(f"size is {size!r}; expected (width, height) in whole pixels from 1 to {2**16}")
+    return int(size[0]), int(size[1])
 
 
 def _checked(image: NDArray[Level]) -> NDArray[Level]:

@@ -86,9 +86,33 @@ def neighbour_radii(features: ArrayLike, k: int) -> Floats:
     >>> neighbour_radii([[0.0], [1.0], [3.0], [3.0]], k=2)
     array([3., 2., 2., 2.])
     """
+    return np.ascontiguousarray(neighbour_distances(features, k)[:, -1])
+
+
+def neighbour_distances(features: ArrayLike, k: int) -> Floats:
+    """Distances from each point to its ``k`` nearest other points.
+
+    Parameters
+    ----------
+    features, k : as in :func:`neighbour_radii`
+
+    Returns
+    -------
+    shape (n, k), ascending
+
+    Raises
+    ------
+    InputError, NumericalError
+        As :func:`neighbour_radii`.
+
+    Examples
+    --------
+    >>> neighbour_distances([[0.0], [1.0], [3.0]], k=2).tolist()
+    [[1.0, 3.0], [1.0, 2.0], [2.0, 3.0]]
+    """
     x = _checked(features, "features")
     _check_count(k, len(x) - 1, "others")
-    return np.ascontiguousarray(_nearest(_Pairs.of(x, x), k, alone=True)[:, -1])
+    return _nearest(_Pairs.of(x, x), k, alone=True)
 
 
 def count_balls(queries: ArrayLike, centres: ArrayLike, radii: ArrayLike) -> NDArray[np.int64]:

@@ -9,6 +9,13 @@
 #include "core/host_device.hpp"
 #include "images/real_jobs.hpp"
 
+// Four of the eight numbers of a and b by their places; compilers agree on no name for it.
+#if defined(__clang__)
+#define PYQMC_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PYQMC_PICK(a, b, ...) __builtin_shuffle(a, b, Order{__VA_ARGS__})
+#endif
+
 namespace pyqmc {
 inline namespace PYQMC_ISA {
 
@@ -36,7 +43,7 @@ inline void narrow(Reals sum, float* to) {
 // Numbers [begin, begin + size) of all rows to tile: number e of row k at tile + e * real_rows + k.
 inline void fill_real_tile(const float* const* rows, std::int64_t begin, std::int64_t size, float* tile) {
   typedef float Four __attribute__((vector_size(16)));
-  typedef std::int32_t Order __attribute__((vector_size(16)));
+  [[maybe_unused]] typedef std::int32_t Order __attribute__((vector_size(16)));
   std::int64_t e = 0;
   for (; e + 4 <= size; e += 4) {
     for (std::int64_t half = 0; half < real_rows; half += 4) {
@@ -45,11 +52,10 @@ inline void fill_real_tile(const float* const* rows, std::int64_t begin, std::in
       std::memcpy(&b, rows[half + 1] + begin + e, sizeof b);
       std::memcpy(&c, rows[half + 2] + begin + e, sizeof c);
       std::memcpy(&d, rows[half + 3] + begin + e, sizeof d);
-      const Order low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, front = {0, 1, 4, 5}, back = {2, 3, 6, 7};
-      const Four ab = __builtin_shuffle(a, b, low), cd = __builtin_shuffle(c, d, low);
-      const Four ab2 = __builtin_shuffle(a, b, high), cd2 = __builtin_shuffle(c, d, high);
-      const Four columns[4] = {__builtin_shuffle(ab, cd, front), __builtin_shuffle(ab, cd, back),
-                               __builtin_shuffle(ab2, cd2, front), __builtin_shuffle(ab2, cd2, back)};
+      const Four ab = PYQMC_PICK(a, b, 0, 4, 1, 5), cd = PYQMC_PICK(c, d, 0, 4, 1, 5);
+      const Four ab2 = PYQMC_PICK(a, b, 2, 6, 3, 7), cd2 = PYQMC_PICK(c, d, 2, 6, 3, 7);
+      const Four columns[4] = {PYQMC_PICK(ab, cd, 0, 1, 4, 5), PYQMC_PICK(ab, cd, 2, 3, 6, 7),
+                               PYQMC_PICK(ab2, cd2, 0, 1, 4, 5), PYQMC_PICK(ab2, cd2, 2, 3, 6, 7)};
       for (std::int64_t k = 0; k < 4; ++k)
         std::memcpy(tile + (e + k) * real_rows + half, &columns[k], sizeof columns[k]);
     }

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pyqmc_art.art.neighbours import nearest_distances, neighbour_distances
 from pyqmc_art.errors import InputError, NumericalError, unknown
 
 Floats = NDArray[np.float64]
@@ -86,7 +87,7 @@ class Familiarity:
         if self.method == "mahalanobis":
             value = math.sqrt(float(_form(z[None], self.axes, self.variances, self.rest)[0]))
         else:
-            value = float(np.mean(np.sort(np.linalg.norm(self.works - z, axis=1))[: self.neighbours]))
+            value = float(nearest_distances(z[None], self.works, self.neighbours).mean())
         p_value = float((1 + np.sum(self.distances >= value)) / (self.distances.size + 1))
         return Distance(value, self.limit, p_value)
 
@@ -143,10 +144,7 @@ def learn_familiarity(
     if method == "mahalanobis":
         distances = _left_out(z, axes, spectrum, shrinkage, rest)
     else:
-        squares = np.sum(z**2, axis=1)
-        apart = np.sqrt(np.maximum(0.0, squares[:, None] + squares - 2 * z @ z.T))
-        np.fill_diagonal(apart, np.inf)
-        distances = np.sort(apart, axis=1)[:, :neighbours].mean(axis=1)
+        distances = neighbour_distances(z, neighbours).mean(axis=1)
     distances = np.sort(distances)
     rank = min(len(x), math.ceil((1 - alpha) * (len(x) + 1)))
     variances = (1 - shrinkage) * spectrum + rest

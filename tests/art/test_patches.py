@@ -261,6 +261,7 @@ class TestPyramid:
     ("call", "words"),
     [
         (lambda: resample(np.zeros((4, 4, 3)), (2, 2)), "float64"),
+        (lambda: resample(np.zeros((4, 4, 3), np.int32), (2, 2)), "int32"),
         (lambda: resample([[1]], (2, 2)), "list"),
         (lambda: resample(np.zeros((4, 4, 5), np.uint8), (2, 2)), "5 channels"),
         (lambda: resample(np.zeros((0, 4, 3), np.uint8), (2, 2)), "shape"),

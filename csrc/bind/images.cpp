@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "bind/arrays.hpp"
+#include "bind/boxes.hpp"
 #include "images/resample_picture.hpp"
 
 namespace pyqmc::bind {
@@ -37,19 +37,11 @@ void bind_images(py::module_& module) {
         const Pixels source = view_picture(picture);
         if (filter < 0 || filter > 3) throw BadArgument("filter is 0 to 3");
         if (threads < 1) throw BadArgument("threads is at least 1");
-        const float* given = view<float>("boxes", boxes, {-1, 4});
+        const std::vector<Box> cuts = view_boxes(boxes, source);
         const std::int64_t count = boxes.shape(0);
         std::uint8_t* result = view_mutable<std::uint8_t>("out", out, {count, -1, -1, source.channels});
         const std::int64_t height = out.shape(1), width = out.shape(2);
         if (count < 1 || height < 1 || width < 1) throw BadArgument("out needs at least one picture and one pixel");
-        std::vector<Box> cuts;
-        for (std::int64_t i = 0; i < count; ++i) {
-          const Box box{given[4 * i], given[4 * i + 1], given[4 * i + 2], given[4 * i + 3]};
-          if (!(box.left >= 0 && box.top >= 0 && box.right > box.left && box.bottom > box.top &&
-                box.right <= static_cast<float>(source.width) && box.bottom <= static_cast<float>(source.height)))
-            throw BadArgument("box " + std::to_string(i) + " does not lie inside the picture or is empty");
-          cuts.push_back(box);
-        }
         py::gil_scoped_release release;  // the picture is only read, and nothing here is a Python object
         resample_cuts(source, static_cast<Filter>(filter), cuts, height, width, result, threads);
       },

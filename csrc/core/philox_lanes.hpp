@@ -6,7 +6,9 @@
 
 #include "core/philox.hpp"
 
-#if defined(__SSE2__)
+#if defined(PYQMC_DEVICE)
+#include "core/single_word.hpp"
+#elif defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -14,6 +16,7 @@ namespace pyqmc {
 inline namespace PYQMC_ISA {
 namespace lanes {
 
+#if !defined(PYQMC_DEVICE)
 #if defined(__AVX512F__)
 inline constexpr int width = 8;
 #elif defined(__AVX2__)
@@ -22,12 +25,15 @@ inline constexpr int width = 4;
 inline constexpr int width = 2;
 #endif
 typedef std::uint64_t Vector __attribute__((vector_size(8 * width)));
+#endif
 
-inline Vector broadcast(std::uint64_t x) { return Vector{} + x; }
+PYQMC_HD inline Vector broadcast(std::uint64_t x) { return Vector{} + x; }
 
 // Product of the low 32 bits of each lane: the upper halves are ignored, so nothing below ever masks them off.
-inline Vector multiply(Vector a, Vector b) {
-#if defined(__AVX512F__)
+PYQMC_HD inline Vector multiply(Vector a, Vector b) {
+#if defined(PYQMC_DEVICE)
+  return single_product(a, b);
+#elif defined(__AVX512F__)
   // The plain intrinsic trips gcc 12's uninitialised-value warning; with all lanes on this is the same instruction.
   return (Vector)_mm512_maskz_mul_epu32(0xFF, (__m512i)a, (__m512i)b);
 #elif defined(__AVX2__)
@@ -41,8 +47,10 @@ inline Vector multiply(Vector a, Vector b) {
 
 // The upper half of each lane in its lower half, whatever above: a shuffle, because products and shifts wait for the
 // same port.
-inline Vector upper_half(Vector a) {
-#if defined(__AVX512F__)
+PYQMC_HD inline Vector upper_half(Vector a) {
+#if defined(PYQMC_DEVICE)
+  return a >> 32;
+#elif defined(__AVX512F__)
   return (Vector)_mm512_maskz_shuffle_epi32(0xFFFF, (__m512i)a, (_MM_PERM_ENUM)0xF5);
 #elif defined(__AVX2__)
   return (Vector)_mm256_shuffle_epi32((__m256i)a, 0xF5);
@@ -55,8 +63,8 @@ inline Vector upper_half(Vector a) {
 
 // The ten rounds on `count` vectors of counters, all under one key; several vectors hide the latency of the products.
 template <int count>
-inline void run_rounds(Vector (&c0)[count], Vector (&c1)[count], Vector (&c2)[count], Vector (&c3)[count],
-                       std::uint64_t key) {
+PYQMC_HD inline void run_rounds(Vector (&c0)[count], Vector (&c1)[count], Vector (&c2)[count], Vector (&c3)[count],
+                                std::uint64_t key) {
   std::uint32_t k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
 #pragma GCC unroll 10
   for (int round = 0; round < philox::rounds; ++round) {
@@ -112,6 +120,7 @@ inline void fill_draws(const Draws& draws, Purpose purpose, std::uint32_t number
   }
 }
 
+#if !defined(PYQMC_DEVICE)  // a thread of a device draws its own block
 // The words of `blocks` consecutive indices, one block after the other.
 inline void fill_blocks(const Draws& draws, std::uint32_t tag, std::uint32_t first, std::size_t blocks,
                         std::uint32_t* out) {
@@ -150,6 +159,7 @@ inline void fill_blocks(const Draws& draws, std::uint32_t tag, std::uint32_t fir
     __builtin_memcpy(out + 4 * j, block.word, sizeof block.word);
   }
 }
+#endif
 
 // One block that lies anywhere, and which half of it is wanted.
 struct Wanted {

@@ -58,6 +58,15 @@ def compile_one(compiler: str, source: Path, target: Path, *flags: str) -> Path:
     return target
 
 
+def load_module(library: Path) -> ModuleType:
+    """Load a module under a name of its own: a module of a name that was loaded before would be that module."""
+    spec = importlib.util.spec_from_file_location(f"{library.parent.name}._cuda", library)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 class Emulator:
     """Objects of the device sources, and modules linked from them, some of their text replaced."""
 
@@ -78,6 +87,10 @@ class Emulator:
                 job.result()
 
     def build(self, label: str = "intact", *changes: tuple[str, str, str, int]) -> ModuleType:
+        """Link and load a module."""
+        return load_module(self.link(label, *changes))
+
+    def link(self, label: str, *changes: tuple[str, str, str, int]) -> Path:
         """Link a module; a change is a file, the text to replace, what with, and which occurrence (from 0)."""
         objects = {name: self.folder / f"{name}.o" for name in NAMES}
         place = self.folder / label
@@ -97,11 +110,7 @@ class Emulator:
         library = place / f"_cuda{importlib.machinery.EXTENSION_SUFFIXES[0]}"
         if not library.exists():
             subprocess.run([self.compiler, "-shared", *objects.values(), "-o", library], check=True)
-        spec = importlib.util.spec_from_file_location("pyqmc_art._cuda", library)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        return library
 
 
 @pytest.fixture(scope="session")

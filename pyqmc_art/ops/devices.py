@@ -20,17 +20,14 @@ def find_module() -> Any:
     Raises
     ------
     BackendUnavailable
-        Where there is no device, with the reason the CUDA runtime gives.
+        Where the module is not built, or there is no device; with the reason the CUDA runtime gives.
     """
-    module = importlib.import_module("pyqmc_art._cuda")
-    try:
-        module.devices()
-    except BackendUnavailable as error:
+    names, reason = list_devices()
+    if not names:
         raise BackendUnavailable(
-            f"backend 'cuda' is installed, but there is {error}; use backend='cpp', or a machine with a GPU and its "
-            "driver"
-        ) from None
-    return module
+            f"backend 'cuda' has nothing to run on: {reason}; use backend='cpp', or a machine with a GPU and its driver"
+        )
+    return importlib.import_module("pyqmc_art._cuda")
 
 
 def list_devices() -> tuple[list[str], str]:

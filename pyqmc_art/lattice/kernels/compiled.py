@@ -46,7 +46,7 @@ class CompiledKernel:
     Parameters
     ----------
     action : the target, an Ising or Potts action
-    backend : ``"cpp"``, ``"numba"`` or ``"python"``; None takes what :func:`pyqmc_art.backends.resolve` says
+    backend : ``"cpp"``, ``"numba"``, ``"python"``, ``"cuda"``; None takes what :func:`pyqmc_art.backends.resolve` says
     threads : how many threads the compiled steps may use; None takes OMP_NUM_THREADS, or else all cores
 
     A subclass says what one step is (``_run``), prepares its tables from ``self.targets`` (``_prepare``) and names what
@@ -82,6 +82,13 @@ class CompiledKernel:
         self.ladder: tuple[float, ...] = ()
         self._operations = self._find_operations()
         self._prepare()
+        if self.backend == "cuda":
+            self._try_out()
+
+    def _try_out(self) -> None:
+        """Do no steps on no fields: a device has not all operations, and says so before a file is begun."""
+        nothing, none = np.empty((0, self.action.lattice.sites), self.action.space.dtype), np.empty(0, np.int64)
+        self._run(self._batch(Stream(0), 0, nothing, 0, 1, self._empty_sums(0, 0, 0), none))
 
     def _find_operations(self) -> Any:
         """The compiled operations of the backend."""

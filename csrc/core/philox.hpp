@@ -25,6 +25,14 @@ inline constexpr std::uint32_t multiplier0 = 0xD2511F53u, multiplier1 = 0xCD9E8D
 inline constexpr std::uint32_t weyl0 = 0x9E3779B9u, weyl1 = 0xBB67AE85u;
 inline constexpr int rounds = 10;
 
+// The two words of the key that a round uses.
+PYQMC_HD constexpr std::uint32_t round_key0(std::uint64_t key, int round) {
+  return static_cast<std::uint32_t>(key) + static_cast<std::uint32_t>(round) * weyl0;
+}
+PYQMC_HD constexpr std::uint32_t round_key1(std::uint64_t key, int round) {
+  return static_cast<std::uint32_t>(key >> 32) + static_cast<std::uint32_t>(round) * weyl1;
+}
+
 PYQMC_HD constexpr Block block(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2, std::uint32_t c3,
                                std::uint64_t key) {
   std::uint32_t k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);

@@ -14,10 +14,11 @@ enum class Purpose : std::uint32_t { site, bond, flip, seed, exchange, swap, sta
 struct Block {
   std::uint32_t word[4];
 
-  // Uniform integers below 2^63, what acceptance tables are compared with; `half` is 0 or 1.
-  PYQMC_HD constexpr std::uint64_t draw(unsigned half) const {
-    return (static_cast<std::uint64_t>(word[2 * half]) | static_cast<std::uint64_t>(word[2 * half + 1]) << 32) >> 1;
+  PYQMC_HD constexpr std::uint64_t bits(unsigned half) const {
+    return static_cast<std::uint64_t>(word[2 * half]) | static_cast<std::uint64_t>(word[2 * half + 1]) << 32;
   }
+  // Uniform integers below 2^63, what acceptance tables are compared with; `half` is 0 or 1.
+  PYQMC_HD constexpr std::uint64_t draw(unsigned half) const { return bits(half) >> 1; }
 };
 
 namespace philox {

@@ -25,14 +25,12 @@ PYQMC_HD inline Vector logic(Vector a, Vector b, Vector c) {
 }
 PYQMC_HD inline Vector choose(Vector mask, Vector a, Vector b) { return logic<0xCA>(mask, a, b); }
 PYQMC_HD inline Vector majority(Vector a, Vector b, Vector c) { return logic<0xE8>(a, b, c); }
-PYQMC_HD inline Vector parity(Vector a, Vector b, Vector c) { return logic<0x96>(a, b, c); }
 PYQMC_HD inline Vector less(Vector r, Vector t, Vector below) { return logic<0x8E>(r, t, below); }
 PYQMC_HD inline Vector same(Vector equal, Vector r, Vector t) { return logic<0x90>(equal, r, t); }
 PYQMC_HD inline bool any(Vector v) { return _mm512_test_epi64_mask((__m512i)v, (__m512i)v) != 0; }
 #else
 PYQMC_HD inline Vector choose(Vector mask, Vector a, Vector b) { return b ^ (mask & (a ^ b)); }
 PYQMC_HD inline Vector majority(Vector a, Vector b, Vector c) { return (a & b) | (c & (a ^ b)); }
-PYQMC_HD inline Vector parity(Vector a, Vector b, Vector c) { return a ^ b ^ c; }
 PYQMC_HD inline Vector less(Vector r, Vector t, Vector below) { return below ^ ((r ^ t) & (below ^ t)); }
 PYQMC_HD inline Vector same(Vector equal, Vector r, Vector t) { return equal & ~(r ^ t); }
 #if defined(PYQMC_DEVICE)
@@ -127,20 +125,15 @@ inline void fill_seeds(const Draws& draws, Purpose purpose, std::uint32_t number
                        std::uint64_t* low, std::uint64_t* high) {
   using lanes::Vector;
   constexpr int unroll = 2;
-  Vector ramp;
-  for (int lane = 0; lane < lanes::width; ++lane) ramp[lane] = static_cast<std::uint64_t>(lane);
+  const lanes::Blocks same(draws.key, draws.replica, draws.step, Draws::tag(purpose, number));
   for (int j = 0; j < count; j += unroll * lanes::width) {
-    Vector c0[unroll], c1[unroll], c2[unroll], c3[unroll];
+    Vector index[unroll], one[unroll], two[unroll];
+    for (int v = 0; v < unroll; ++v)
+      index[v] = lanes::ramp_of_lanes() + (first + static_cast<std::uint64_t>(j + v * lanes::width));
+    same.compute(index, one, two);
     for (int v = 0; v < unroll; ++v) {
-      c0[v] = ramp + static_cast<std::uint64_t>(first + static_cast<std::uint32_t>(j + v * lanes::width));
-      c1[v] = lanes::broadcast(draws.replica);
-      c2[v] = lanes::broadcast(draws.step);
-      c3[v] = lanes::broadcast(Draws::tag(purpose, number));
-    }
-    lanes::run_rounds(c0, c1, c2, c3, draws.key);
-    for (int v = 0; v < unroll; ++v) {
-      lanes::store(low + j + v * lanes::width, (c0[v] & 0xFFFFFFFFull) | c1[v] << 32);
-      lanes::store(high + j + v * lanes::width, (c2[v] & 0xFFFFFFFFull) | c3[v] << 32);
+      lanes::store(low + j + v * lanes::width, one[v]);
+      lanes::store(high + j + v * lanes::width, two[v]);
     }
   }
 }

@@ -7,9 +7,11 @@
 
 #include <cmath>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "images/jobs.hpp"
+#include "images/real_jobs.hpp"
 
 namespace pyqmc {
 
@@ -73,37 +75,55 @@ struct TapTable {
   }
 };
 
-inline TapTable make_taps(Filter filter, std::int64_t source, float from, float to, std::int64_t size) {
+// The same with weights that are not rounded.
+struct RealTapTable {
+  std::vector<std::int32_t> start, count;
+  std::vector<double> weight;
+  std::int64_t taps = 0;
+
+  RealTaps view() const {
+    return {static_cast<std::int64_t>(start.size()), taps, start.data(), count.data(), weight.data()};
+  }
+};
+
+inline RealTapTable weigh_axis(Filter filter, std::int64_t source, float from, float to, std::int64_t size) {
   const double scale = static_cast<double>(to - from) / static_cast<double>(size);
   const double stretch = scale < 1.0 ? 1.0 : scale;
   const double support = filter_support(filter) * stretch, squeeze = 1.0 / stretch;
-  TapTable table;
+  RealTapTable table;
   table.taps = static_cast<std::int64_t>(std::ceil(support)) * 2 + 1;
   table.start.resize(static_cast<std::size_t>(size));
   table.count.resize(static_cast<std::size_t>(size));
   table.weight.resize(static_cast<std::size_t>(size * table.taps));
-  std::vector<double> value(static_cast<std::size_t>(table.taps));
   for (std::int64_t i = 0; i < size; ++i) {
     const double center = from + (static_cast<double>(i) + 0.5) * scale;
     std::int64_t low = static_cast<std::int64_t>(center - support + 0.5);
     std::int64_t high = static_cast<std::int64_t>(center + support + 0.5);
     low = low < 0 ? 0 : low;
     high = high > source ? source : high;
+    double* weight = table.weight.data() + i * table.taps;
     double sum = 0.0;
     for (std::int64_t k = 0; k < high - low; ++k) {
-      value[static_cast<std::size_t>(k)] =
-          filter_value(filter, (static_cast<double>(k + low) - center + 0.5) * squeeze);
-      sum += value[static_cast<std::size_t>(k)];
+      weight[k] = filter_value(filter, (static_cast<double>(k + low) - center + 0.5) * squeeze);
+      sum += weight[k];
     }
+    for (std::int64_t k = 0; sum != 0.0 && k < high - low; ++k) weight[k] /= sum;
     table.start[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(low);
     table.count[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(high - low);
-    for (std::int64_t k = 0; k < high - low; ++k) {
-      double weight = value[static_cast<std::size_t>(k)];
-      if (sum != 0.0) weight /= sum;
-      weight *= 1 << weight_bits;
-      table.weight[static_cast<std::size_t>(i * table.taps + k)] =
-          static_cast<std::int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
-    }
+  }
+  return table;
+}
+
+inline TapTable make_taps(Filter filter, std::int64_t source, float from, float to, std::int64_t size) {
+  RealTapTable real = weigh_axis(filter, source, from, to, size);
+  TapTable table;
+  table.taps = real.taps;
+  table.start = std::move(real.start);
+  table.count = std::move(real.count);
+  table.weight.reserve(real.weight.size());
+  for (const double weight : real.weight) {
+    const double scaled = weight * (1 << weight_bits);
+    table.weight.push_back(static_cast<std::int32_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5));
   }
   return table;
 }

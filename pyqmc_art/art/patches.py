@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +18,22 @@ SQUARES: Final = ("center", "squash")
 LEVEL_RULE: Final = ((1024, (1, 2, 4)), (512, (1, 2)), (0, (1,)))
 """Smallest side of the picture -> cells along each side: 21, 5 or 1 patches."""
 
-Pixels = NDArray[np.uint8]
+Level = TypeVar("Level", np.uint8, np.float32)
+"""What a channel of a pixel is made of."""
 
 
 @dataclass(frozen=True)
-class Patches:
+class Patches(Generic[Level]):
     """Patches of one picture, level by level, row by row.
 
     Attributes
     ----------
-    pixels : uint8, shape (n, size, size, channels)
+    pixels : uint8 or float32 as the picture, shape (n, size, size, channels)
     boxes : float32, shape (n, 4): left, top, right, bottom in source pixels
     levels : shape (n,), cells along each side of the patch's level (1, 2 or 4)
     """
 
-    pixels: Pixels
+    pixels: NDArray[Level]
     boxes: NDArray[np.float32]
     levels: NDArray[np.int64]
 
@@ -108,7 +109,7 @@ def _cell(width: int, height: int, k: int, column: int, row: int, square: str) -
 
 
 def make_patches(
-    image: Pixels,
+    image: NDArray[Level],
     size: int = 224,
     levels: str | Sequence[int] = "auto",
     *,
@@ -116,7 +117,7 @@ def make_patches(
     filter: str = "bicubic",
     threads: int | None = None,
     backend: str | None = None,
-) -> Patches:
+) -> Patches[Level]:
     """Cut a picture into the patches of its pyramid and resample each to ``size`` x ``size``.
 
     Like Pillow's ``resize(box=...)``, the filter reads its support beyond the cell: neighbouring patches share those
@@ -124,7 +125,7 @@ def make_patches(
 
     Parameters
     ----------
-    image : uint8, shape (h, w, channels), 1 to 4 channels
+    image : uint8 or float32, shape (h, w, channels), 1 to 4 channels; see :func:`resample`
     size : side of a patch in pixels: 224 (Swin), 256 (EfficientNet)
     levels, square : as in :func:`plan_patches`
     filter : ``"bicubic"``, ``"bilinear"``, ``"lanczos"`` or ``"box"``
@@ -147,30 +148,33 @@ def make_patches(
 
 
 def resample(
-    image: Pixels,
+    image: NDArray[Level],
     size: tuple[int, int],
     box: Sequence[float] | None = None,
     filter: str = "bicubic",
     *,
     threads: int | None = None,
     backend: str | None = None,
-) -> Pixels:
+) -> NDArray[Level]:
     """Resample a picture, or a box of it: to the bit what Pillow's ``Image.resize(size, filter, box)`` gives.
 
     Across the rows first, rounded to bytes, then down the columns (Pillow's order; Pillow 12.2 and later go down first
     where a picture is more than 100 times as tall as wide and shrinks, which this function does not follow). Channels
     are independent: premultiply colours by alpha first where that matters.
 
+    Of float32 pictures each channel is what Pillow gives for mode ``F``: weights and sums in double, rounded to float32
+    after each pass and never clipped (bicubic and Lanczos overshoot at edges).
+
     Parameters
     ----------
-    image : uint8, shape (h, w, channels), or (h, w); a crop of a larger array is read in place
+    image : uint8 or float32, shape (h, w, channels), or (h, w); a crop of a larger array is read in place
     size : (width, height) of the result
     box : left, top, right, bottom in source pixels, rounded to float32; None means all of it
     filter : ``"bicubic"`` (a = -1/2), ``"bilinear"``, ``"lanczos"`` or ``"box"``, antialiased when shrinking
 
     Returns
     -------
-    uint8 of shape (height, width, channels), or (height, width)
+    of the image's type and shape (height, width, channels), or (height, width)
 
     Raises
     ------
@@ -191,31 +195,38 @@ def resample(
             f"box is {box}; expected left < right and top < bottom inside the picture of "
             f"{picture.shape[1]} x {picture.shape[0]} pixels"
         )
-    out: Pixels = _resample(picture, boxes, size, filter, threads, backend)[0]
+    out: NDArray[Level] = _resample(picture, boxes, size, filter, threads, backend)[0]
     return out.reshape(out.shape[:2]) if image.ndim == 2 else out
 
 
 def _resample(
-    picture: Pixels, boxes: NDArray[np.float32], size: Any, filter: str, threads: int | None, backend: str | None
-) -> Pixels:
+    picture: NDArray[Level],
+    boxes: NDArray[np.float32],
+    size: Any,
+    filter: str,
+    threads: int | None,
+    backend: str | None,
+) -> NDArray[Level]:
     if filter not in images.FILTERS:
         raise unknown("filter", filter, images.FILTERS)
     whole = isinstance(size, (tuple, list)) and len(size) == 2 and all(n == int(n) and 1 <= n <= 2**16 for n in size)
     if not whole:
         raise InputError(f"size is {size!r}; expected (width, height) in whole pixels from 1 to {2**16}")
     width, height = (int(n) for n in size)
-    out = np.empty((len(boxes), height, width, picture.shape[2]), np.uint8)
-    images.resample(backends.resolve(backend))(picture, boxes, out, filter, threads or backends.default_threads())
+    out: NDArray[Level] = np.empty((len(boxes), height, width, picture.shape[2]), picture.dtype)
+    operation: Any = images.resample if picture.dtype == np.uint8 else images.resample_real
+    operation(backends.resolve(backend))(picture, boxes, out, filter, threads or backends.default_threads())
     return out
 
 
-def _checked(image: Any) -> Pixels:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
+def _checked(image: NDArray[Level]) -> NDArray[Level]:
+    fits = isinstance(image, np.ndarray) and image.dtype in (np.uint8, np.float32) and image.ndim in (2, 3)
+    if not fits or 0 in image.shape:
         given = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise InputError(f"image is {given}; expected a uint8 array of shape (height, width, channels)")
+        raise InputError(f"image is {given}; expected a uint8 or float32 array of shape (height, width, channels)")
     picture = image[:, :, None] if image.ndim == 2 else image
     if picture.shape[2] > 4:
         raise InputError(f"image has {picture.shape[2]} channels; expected 1 to 4, last")
-    in_place = picture[0].flags.c_contiguous and picture.strides[0] >= 0
-    packed: Pixels = picture if in_place else np.ascontiguousarray(picture)
+    in_place = picture[0].flags.c_contiguous and picture.strides[0] >= 0 and picture.flags.aligned
+    packed: NDArray[Level] = picture if in_place else np.ascontiguousarray(picture)
     return packed

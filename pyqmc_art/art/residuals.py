@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.ndimage import convolve
 
 from pyqmc_art.errors import InputError
 
@@ -30,17 +29,6 @@ STEPS: Final = (1.0, 2.0)
 TRUNCATION: Final = 2
 _TINY: Final = 1e-6
 
-# Second differences along both axes at once, and their 5 x 5 extension; Fridrich and Kodovsky (2012), figure 2.
-SQUARE_3: Final = np.array([[-1, 2, -1], [2, -4, 2], [-1, 2, -1]], np.float32) / 4
-SQUARE_5: Final = (
-    np.array(
-        [[-1, 2, -2, 2, -1], [2, -6, 8, -6, 2], [-2, 8, -12, 8, -2], [2, -6, 8, -6, 2], [-1, 2, -2, 2, -1]], np.float32
-    )
-    / 12
-)
-# What a binomial smoothing takes away. The two filters above are products of second differences and so blind to all
-# that varies along one axis alone, as the lattice of an up-sampling does: a spectrum must not be.
-HIGH_PASS: Final = np.array([[-1, -2, -1], [-2, 12, -2], [-1, -2, -1]], np.float32) / 16
 _DB2: Final = (np.array([1 + np.sqrt(3), 3 + np.sqrt(3), 3 - np.sqrt(3), 1 - np.sqrt(3)]) / (4 * np.sqrt(2))).astype(
     np.float32
 )
@@ -90,13 +78,11 @@ def split_channels(patch: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
 
 def _describe(patch: NDArray[np.uint8]) -> Floats:
     luma, blue, red = split_channels(patch)
-    square_3 = _inside(convolve(luma, SQUARE_3, mode="nearest"), 1)
-    square_5 = _inside(convolve(luma, SQUARE_5, mode="nearest"), 2)
     two = np.float32(2)
-    across = (luma[:, 2:] - two * luma[:, 1:-1] + luma[:, :-2]) / two
-    down = (luma[2:] - two * luma[1:-1] + luma[:-2]) / two
-    parts = [_moments(one) for one in (square_3, square_5, across, down)]
-    grey, *colours = (_inside(convolve(one, HIGH_PASS, mode="nearest"), 1) for one in (luma, blue, red))
+    square_3 = curve_both(luma)
+    square_5 = curve_wider(square_3)
+    parts = [_moments(one) for one in (square_3, square_5, _bend(luma, 1) / two, _bend(luma, 0) / two)]
+    grey, *colours = (sharpen(one) for one in (luma, blue, red))
     parts += _spectrum(grey, RADIAL_BINS, ANGULAR_BINS)
     parts.append(radial_profile(_power(colours[0]) + _power(colours[1]), len(grey), CHROMA_BINS))
     parts += _wavelet_statistics(luma, SCALES) + _wavelet_statistics(blue, 1) + _wavelet_statistics(red, 1)
@@ -104,9 +90,58 @@ def _describe(patch: NDArray[np.uint8]) -> Floats:
     return np.concatenate(parts).astype(np.float32)
 
 
-def _inside(values: Floats, margin: int) -> Floats:
-    """Leave out the border, where the filter reads pixels that are not there."""
-    return values[margin:-margin, margin:-margin]
+def _bend(values: Floats, axis: int) -> Floats:
+    """Second difference along an axis, where all three pixels exist."""
+    before, here, after = _thirds(values, axis)
+    bent = before + after
+    bent -= np.float32(2) * here
+    return bent
+
+
+def _thirds(values: Floats, axis: int) -> tuple[Floats, Floats, Floats]:
+    """Each pixel's predecessor, itself and its successor along an axis, as views."""
+    if axis == 0:
+        return values[:-2], values[1:-1], values[2:]
+    return values[:, :-2], values[:, 1:-1], values[:, 2:]
+
+
+def curve_both(values: Floats) -> Floats:
+    """Second differences along both axes at once, the filter "square 3 x 3" of Fridrich and Kodovsky (2012), figure 2.
+
+    ``(-1 2 -1; 2 -4 2; -1 2 -1) / 4``, one pixel less on each side.
+    """
+    curve = _bend(_bend(values, 1), 0)
+    curve *= np.float32(-1 / 4)
+    return curve
+
+
+def curve_wider(curve: Floats) -> Floats:
+    """The filter "square 5 x 5" from the result of the 3 x 3 one: ``(four diagonal neighbours + twice itself) / 3``.
+
+    ``(-1 2 -2 2 -1; 2 -6 8 -6 2; -2 8 -12 8 -2; 2 -6 8 -6 2; -1 2 -2 2 -1) / 12`` of the picture.
+    """
+    above, _, below = _thirds(curve, 0)
+    left, _, right = _thirds(above + below, 1)
+    wider = left + right
+    wider += np.float32(2) * curve[1:-1, 1:-1]
+    wider /= np.float32(3)
+    return wider
+
+
+def sharpen(values: Floats) -> Floats:
+    """What a binomial smoothing takes away: ``(-1 -2 -1; -2 12 -2; -1 -2 -1) / 16``.
+
+    The filters above are products of second differences and so blind to all that varies along one axis alone, as the
+    lattice of an up-sampling does: a spectrum must not be.
+    """
+    smooth = values
+    for axis in (1, 0):
+        before, here, after = _thirds(smooth, axis)
+        smooth = before + after
+        smooth += np.float32(2) * here
+    smooth *= np.float32(-1 / 16)
+    smooth += values[1:-1, 1:-1]
+    return smooth
 
 
 def _moments(values: Floats) -> Floats:

@@ -17,6 +17,7 @@ from pyqmc_art.ops.jit import jitted
 FILTERS: Final = {"box": 0, "bilinear": 1, "bicubic": 2, "lanczos": 3}
 
 Resample = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8], str, int], None]
+ResampleReal = Callable[[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], str, int], None]
 
 
 @cache
@@ -44,3 +45,23 @@ def resample(backend: str) -> Resample:
         loops: Any = jitted(resampling) if backend == "numba" else resampling
         return lambda picture, boxes, out, kind, threads: loops.resample(picture, boxes, out, FILTERS[kind])
     raise InputError(f"the backend {backend!r} has no image operations; use cpp, cuda, numba or python")
+
+
+@cache
+def resample_real(backend: str) -> ResampleReal:
+    """Return the same for pictures and results of float32.
+
+    Raises
+    ------
+    InputError
+        If the backend does not resample float32.
+    """
+    if backend == "cpp":
+        core = importlib.import_module("pyqmc_art._core")
+        return lambda picture, boxes, out, kind, threads: core.resample_real(
+            picture, boxes, out, FILTERS[kind], threads
+        )
+    if backend in ("numba", "python"):
+        loops: Any = jitted(resampling) if backend == "numba" else resampling
+        return lambda picture, boxes, out, kind, threads: loops.resample_real(picture, boxes, out, FILTERS[kind])
+    raise InputError(f"the backend {backend!r} does not resample float32; use cpp, numba or python")

@@ -227,14 +227,26 @@ def autocovariance(deviations: Floats) -> Floats:
     array of shape (measurements // 2 + 1,)
     """
     length, replicas = deviations.shape
-    padded = 1 << (2 * length - 1).bit_length()  # zeros keep the ends from meeting
+    lags = length // 2 + 1
+    padded = _find_smooth(length + lags - 1)  # zeros keep the ends from meeting within these lags
     power = np.zeros(padded // 2 + 1)
     for replica in deviations.T:
-        power += np.abs(np.fft.rfft(replica, padded)) ** 2
-    lags = length // 2 + 1
+        spectrum = np.fft.rfft(replica, padded)
+        power += spectrum.real**2
+        power += spectrum.imag**2
     products: Floats = np.fft.irfft(power, padded)[:lags]
     products /= replicas * (length - np.arange(lags))
     return products
+
+
+def _find_smooth(least: int) -> int:
+    """Smallest product of twos, threes and fives from ``least`` on: transforms of such lengths are fast."""
+    best = 1 << (least - 1).bit_length()
+    for five in (5**c for c in range(14)):
+        for odd in (five * 3**b for b in range(21)):
+            if odd < best:
+                best = min(best, odd << (-(-least // odd) - 1).bit_length())
+    return best
 
 
 def checked_series(series: ArrayLike, name: str = "the series") -> Floats:

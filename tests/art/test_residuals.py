@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import convolve, gaussian_filter
 
 from pyqmc_art.art import residuals
 from pyqmc_art.art.residuals import FEATURES, radial_profile, residual_features, split_bands, triple_frequencies
@@ -85,6 +85,42 @@ class TestSpectrum:
         np.testing.assert_allclose(one[RADIAL], other[RADIAL], atol=1e-3)
         np.testing.assert_allclose(np.roll(one[ANGULAR], residuals.ANGULAR_BINS // 2), other[ANGULAR], atol=0.2)
         assert np.abs(one[ANGULAR] - other[ANGULAR]).max() > 1
+
+
+FILTERS = {
+    "square 3 x 3": (lambda v: residuals.curve_both(v), np.array([[-1, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4),
+    "square 5 x 5": (
+        lambda v: residuals.curve_wider(residuals.curve_both(v)),
+        np.array([[-1, 2, -2, 2, -1], [2, -6, 8, -6, 2], [-2, 8, -12, 8, -2], [2, -6, 8, -6, 2], [-1, 2, -2, 2, -1]])
+        / 12,
+    ),
+    "high pass": (lambda v: residuals.sharpen(v), np.array([[-1, -2, -1], [-2, 12, -2], [-1, -2, -1]]) / 16),
+}
+
+
+class TestFilters:
+    @pytest.mark.parametrize("name", FILTERS)
+    def test_matrices_of_the_literature(self, name):
+        ours, matrix = FILTERS[name]
+        values = np.random.default_rng(13).uniform(0, 255, (37, 52)).astype(np.float32)
+        margin = len(matrix) // 2
+        expected = convolve(values.astype(float), matrix)[margin:-margin, margin:-margin]
+        found = ours(values)
+        assert found.dtype == np.float32
+        # A dozen roundings of numbers below 2^12 in units of 2^-24 of them.
+        np.testing.assert_allclose(found, expected, rtol=0, atol=12 * 2.0**-12)
+
+    @pytest.mark.parametrize("name", FILTERS)
+    def test_whole_numbers_are_exact(self, name):
+        ours, matrix = FILTERS[name]
+        values = np.random.default_rng(14).integers(0, 256, (20, 23)).astype(np.float32)
+        margin = len(matrix) // 2
+        expected = convolve(values.astype(float), matrix)[margin:-margin, margin:-margin].astype(np.float32)
+        np.testing.assert_allclose(ours(values), expected, rtol=2.0**-22, atol=1e-12)
+
+    @pytest.mark.parametrize("name", FILTERS)
+    def test_one_grey_has_no_residual(self, name):
+        assert not FILTERS[name][0](np.full((9, 9), 77, np.float32)).any()
 
 
 class TestWavelet:

@@ -193,7 +193,7 @@ class PatchDetector(LinearDetector):
         """Log-odds of "by the reference hand", shape (n,)."""
         return self.head.logits(self.features(patches))
 
-    def cut(self, picture: Picture) -> Patches:
+    def cut(self, picture: Picture) -> Patches[np.uint8]:
         """Prepare a picture and cut it; the boxes are in pixels of the prepared picture."""
         spec = self.spec
         prepared = self.prepare(picture).pixels

@@ -1,0 +1,2 @@
+#define PYQMC_ISA avx512
+#include "images/real_resample.hpp"

@@ -1,0 +1,2 @@
+#define PYQMC_ISA baseline
+#include "images/real_resample.hpp"

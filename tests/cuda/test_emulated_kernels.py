@@ -124,6 +124,7 @@ def test_resampling(emulated: Any, pictures: Any, filter_name: str, monkeypatch:
             np.testing.assert_array_equal(out, expected)
 
 
+@pytest.mark.slow  # everything is compiled once more
 def test_more_fields_than_rows_of_a_grid(emulator: Any, install_module: Any) -> None:
     """The fields of a batch share the rows; two rows stand for the 65535 there are."""
     install_module(emulator.build("rows", ("launch.hpp", "most_rows = 65535", "most_rows = 2", 0)))

@@ -81,7 +81,7 @@ class SpinGlass:
     --------
     >>> action = SpinGlass(Lattice((4, 4)), beta=0.5, disorder_seed=3)
     >>> field = np.ones((1, 4, 4, 2), np.int8)
-    >>> float(action(field)[0]) == -0.5 * 2 * action.strengths.sum()
+    >>> float(action(field)[0]) == -0.5 * 2 * float(action.strengths.sum())
     True
     """
 

@@ -71,12 +71,15 @@ def test_larger_lattices_with_smaller_errors(case: Case) -> None:
     judge_means(case, "both", replicas=16, warmup=1000, steps=6000)
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(("case", "steps"), [
     (Case("metropolis", Ising(Lattice((1024, 1024)), 0.40)), 3000),
     (Case("metropolis", Ising(Lattice((640, 1300)), 0.46, J=-1.0)), 3000),
     (Case("heat-bath", Ising(Lattice((1024, 1024)), 0.40)), 3000),
-    pytest.param(Case("metropolis", Ising(Lattice((4096, 4096)), 0.40)), 1000, marks=pytest.mark.slow),
-    pytest.param(Case("swendsen-wang", Ising(Lattice((1024, 1024)), ISING_CRITICAL_BETA)), 1000, marks=pytest.mark.slow),
+    pytest.param(Case("metropolis", Ising(Lattice((4096, 4096)), 0.40)), 1000, marks=SLOW),
+    pytest.param(Case("swendsen-wang", Ising(Lattice((1024, 1024)), ISING_CRITICAL_BETA)), 1000, marks=SLOW),
 ], ids=str)  # fmt: skip
 def test_large_lattices_within_four_standard_errors_of_kaufman(case: Case, steps: int) -> None:
     stream = Stream.from_seed(4).fold(case.name)

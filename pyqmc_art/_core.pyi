@@ -79,3 +79,25 @@ def wolff_steps(
 ) -> None: ...
 def exchange_steps(batch: Batch, neighbours: NDArray[np.int32], table: NDArray[np.uint64], range: int) -> None: ...
 def measure(batch: Batch) -> None: ...
+
+def glass_steps(
+    field: NDArray[np.int8],
+    *,
+    key: int,
+    first_replica: int,
+    first_step: int,
+    steps: int,
+    every: int,
+    sums: NDArray[np.int64],
+    tally: NDArray[np.int64],
+    threads: int,
+    order: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    neighbours: NDArray[np.int32],
+    negative: NDArray[np.uint64],
+    uniform: bool,
+    row: NDArray[np.int32],
+    table: NDArray[np.uint64],
+    upper: NDArray[np.uint32],
+    bonds: NDArray[np.int32],
+) -> None: ...

@@ -218,16 +218,14 @@ struct Around {
 };
 
 // For each bit how many of its neighbours agree with it (or differ from it, where the spins were handed over turned),
-// as a binary number of three bits.
+// or how many of any four or six words have it, as a binary number of three bits.
 struct Count {
   lanes::Vector bit[3];
 };
 
-template <int axes, bool many>
-PYQMC_HD inline Count count_agreeing(lanes::Vector turned, const Around<axes, many>& around) {
+template <int axes>
+PYQMC_HD inline Count count_bits(const lanes::Vector* d) {
   using lanes::Vector;
-  Vector d[2 * axes];
-  for (int k = 0; k < 2 * axes; ++k) d[k] = turned ^ around.neighbour[k];
   const Vector sum = lanes::parity(d[0], d[1], d[2]), carry = lanes::majority(d[0], d[1], d[2]);
   if constexpr (axes == 2) {
     const Vector second = sum & d[3];
@@ -237,6 +235,13 @@ PYQMC_HD inline Count count_agreeing(lanes::Vector turned, const Around<axes, ma
     const Vector third = sum & other;
     return {{sum ^ other, lanes::parity(carry, second, third), lanes::majority(carry, second, third)}};
   }
+}
+
+template <int axes, bool many>
+PYQMC_HD inline Count count_agreeing(lanes::Vector turned, const Around<axes, many>& around) {
+  lanes::Vector d[2 * axes];
+  for (int k = 0; k < 2 * axes; ++k) d[k] = turned ^ around.neighbour[k];
+  return count_bits<axes>(d);
 }
 
 // Where in a pair of rows the register starts that begins at word w of plane z: what the tables are indexed by.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyqmc_art.backends import default_threads, resolve
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising, Potts
+from pyqmc_art.lattice.glass import SpinGlass
 from pyqmc_art.lattice.observables import ImprovedPower, SumObservable, evaluate
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.lattice.vector import ON
@@ -61,11 +62,14 @@ class CompiledKernel:
     ensemble: str = "canonical"
     conserves: str = ""
     fields: ClassVar[Any] = None
+    glasses: ClassVar[Any] = None
 
     def __new__(cls, action: Any = None, *options: Any, **more: Any) -> Any:
-        """Make the kernel, or for a continuous field the one in ``fields`` that does the same."""
+        """Make the kernel, or the one that does the same for a continuous field or a spin glass."""
         if cls.fields is not None and isinstance(action, (Phi4, ON)):
             return cls.fields(action, *options, **more)
+        if cls.glasses is not None and isinstance(action, SpinGlass):
+            return cls.glasses(action, *options, **more)
         return super().__new__(cls)
 
     def __init__(self, action: Target, *, backend: str | None = None, threads: int | None = None) -> None:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := pyproject.toml setup.py $(shell find csrc -type f) $(wildcard pyqmc_art/*.pyx pyqmc_art/*.pxd)
-CPP := $(filter %.cpp %.hpp %.inl,$(NATIVE))
+CPP := $(filter %.cpp %.hpp %.inl %.cu,$(NATIVE))
 
 # A compiler that fails is an error here; PYQMC_REQUIRE_NATIVE=0 lets Numba serve instead.
 export PYQMC_REQUIRE_NATIVE ?= 1

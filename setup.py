@@ -5,6 +5,7 @@ Switches, all environment variables:
 ``PYQMC_REQUIRE_NATIVE=1``  a compiled part that cannot be built is an error; else one warning line, and Numba serves
 ``PYQMC_WERROR=1``          compiler warnings are errors (development and continuous integration)
 ``PYQMC_BUILD_JOBS=N``      how many files are compiled at a time (default: every usable core)
+``PYQMC_CUDA=1``            also build the kernels for CUDA devices; needs nvcc on the path
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from textwrap import shorten
@@ -28,6 +30,7 @@ ROOT = Path(__file__).parent
 HEADERS = sorted(p.relative_to(ROOT) for p in (ROOT / "csrc").rglob("*") if p.suffix in {".hpp", ".inl"})
 REQUIRE_NATIVE = os.environ.get("PYQMC_REQUIRE_NATIVE") == "1"
 WARNINGS = ["-Wall", "-Wextra", *(["-Werror"] if os.environ.get("PYQMC_WERROR") == "1" else [])]
+CUDA_MODULE = "pyqmc_art._cuda"
 X86 = platform.machine().lower() in {"x86_64", "amd64"}
 
 # No -march=native and no fast-math: what is built here runs on every machine of the architecture, and a*b+c is
@@ -37,6 +40,11 @@ AVX2 = ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mpopcnt"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 # The end of a file's stem says which instruction set it is compiled for; run-time dispatch chooses among them.
 ISA_FLAGS = {"_avx2": AVX2, "_avx512": AVX512, "_avx512vnni": [*AVX512, "-mavx512vnni"]}
+
+# Devices round a*b+c twice as well. Code for two generations, and what a later one can compile for itself.
+NVCC = ["-O3", "-std=c++17", "-fmad=false", "-diag-suppress=1675", "-Xcompiler=-fPIC,-fvisibility=hidden"]
+NVCC += [f"-gencode=arch=compute_{sm},code={kind}_{sm}" for sm, kind in ((80, "sm"), (90, "sm"), (90, "compute"))]
+NVCC += ["-Werror=all-warnings"] if os.environ.get("PYQMC_WERROR") == "1" else []
 
 
 def isa_flags(source: str) -> list[str]:
@@ -64,8 +72,12 @@ class BuildCompiled(build_ext):
         compile_one = self.compiler._compile
 
         def compile_for_isa(obj, src, ext, cc_args, extra_postargs, pp_opts):  # type: ignore[no-untyped-def]
-            compile_one(obj, src, ext, cc_args, [*extra_postargs, *isa_flags(src)], pp_opts)
+            if Path(src).suffix == ".cu":
+                self.spawn(["nvcc", *NVCC, "-I", "csrc", "-c", src, "-o", obj])
+            else:
+                compile_one(obj, src, ext, cc_args, [*extra_postargs, *isa_flags(src)], pp_opts)
 
+        self.compiler.src_extensions.append(".cu")
         self.compiler._compile = compile_for_isa
         self.failed: dict[str, Exception] = {}
         super().build_extensions()
@@ -79,7 +91,7 @@ class BuildCompiled(build_ext):
         try:
             super().build_extension(ext)
         except (CCompilerError, BaseError) as error:
-            if REQUIRE_NATIVE:
+            if REQUIRE_NATIVE or ext.name == CUDA_MODULE:
                 raise
             self.failed[ext.name] = error
 
@@ -112,8 +124,30 @@ def find_sources(*folders: str) -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in found if X86 or not isa_flags(path.name))
 
 
+def find_cuda_runtime() -> Path:
+    """Return the folder with the static CUDA runtime; nvcc may be a script that calls another, so nvcc is asked."""
+    if shutil.which("nvcc") is None:
+        sys.exit("PYQMC_CUDA=1, but nvcc is not on the path; install the CUDA toolkit, or unset PYQMC_CUDA")
+    plan = subprocess.run(["nvcc", "--dryrun", "-x", "cu", "-c", os.devnull], capture_output=True, text=True).stderr
+    root = next((line.partition("TOP=")[2].strip() for line in plan.splitlines() if "TOP=" in line), "")
+    folders = [Path(root) / name for name in ("lib64", "lib", f"targets/{platform.machine()}-linux/lib")]
+    found = next((folder for folder in folders if (folder / "libcudart_static.a").exists()), None)
+    return found or sys.exit(f"PYQMC_CUDA=1, but the toolkit in {root!r} has no libcudart_static.a; reinstall it")
+
+
+def list_cuda_extensions() -> list[Extension]:
+    """Return the module of the kernels for devices, where it is asked for."""
+    if os.environ.get("PYQMC_CUDA") != "1":
+        return []
+    sources = ["csrc/cuda/module.cpp", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "csrc/cuda").glob("*.cu")))]
+    libraries = {"library_dirs": [str(find_cuda_runtime())], "libraries": ["cudart_static", "rt", "dl", "pthread"]}
+    cuda = Pybind11Extension(CUDA_MODULE, sources, cxx_std=17, include_dirs=["csrc"], **libraries)
+    cuda.extra_compile_args += [*COMMON, *WARNINGS]
+    return [cuda]
+
+
 def list_extensions() -> list[Extension]:
-    """Return the compiled module and, once its source is there, the Cython C API."""
+    """Return the compiled module, the kernels for devices if asked for, and the Cython C API."""
     options = {
         "include_dirs": ["csrc"],
         "depends": [str(header) for header in HEADERS],
@@ -124,13 +158,14 @@ def list_extensions() -> list[Extension]:
     sources = find_sources("", "bind", "core", "images", "kernels")
     core = Pybind11Extension("pyqmc_art._core", sources, cxx_std=17, **options)
     core.extra_compile_args += [*COMMON, *WARNINGS]
+    native = [core, *list_cuda_extensions()]
     if not (ROOT / "pyqmc_art" / "capi.pyx").exists():
-        return [core]
+        return native
     # The functions themselves stay in _core, which hands out their addresses; capi only makes them known to Cython.
     # What Cython writes is not ours to keep free of warnings.
     flags = ["-fvisibility=hidden", "-g0", "-std=c++17", *COMMON]
     capi = Extension("pyqmc_art.capi", ["pyqmc_art/capi.pyx"], language="c++", extra_compile_args=flags, **options)
-    return [core, *cythonize([capi], build_dir="build/cython", language_level=3, quiet=True)]
+    return [*native, *cythonize([capi], build_dir="build/cython", language_level=3, quiet=True)]
 
 
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

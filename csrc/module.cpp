@@ -6,6 +6,7 @@
 namespace pyqmc::bind {
 void bind_random(pybind11::module_& module);
 void bind_discrete(pybind11::module_& module);
+void bind_glass(pybind11::module_& module);
 void bind_scalar(pybind11::module_& module);
 void bind_images(pybind11::module_& module);
 void bind_capi(pybind11::module_& module);
@@ -22,6 +23,7 @@ PYBIND11_MODULE(_core, module) {
   });
   pyqmc::bind::bind_random(module);
   pyqmc::bind::bind_discrete(module);
+  pyqmc::bind::bind_glass(module);
   pyqmc::bind::bind_scalar(module);
   pyqmc::bind::bind_images(module);
   pyqmc::bind::bind_capi(module);

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyqmc_art.lattice.chain import chain, resume, sample
     from pyqmc_art.lattice.free_proposal import FreeProposal
     from pyqmc_art.lattice.geometry import Lattice
+    from pyqmc_art.lattice.glass import SpinGlass
     from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
     from pyqmc_art.lattice.kernels.compose import Composition, build
     from pyqmc_art.lattice.kernels.constrained import Constrained
@@ -56,6 +57,7 @@ _HOME = {
     "Overrelaxation": "lattice.kernels.field_local",
     "Phi4": "lattice.scalar",
     "Potts": "lattice.actions",
+    "SpinGlass": "lattice.glass",
     "Stream": "rng",
     "SwendsenWang": "lattice.kernels.cluster",
     "Tempering": "lattice.kernels.tempering",
@@ -87,6 +89,7 @@ __all__ = [
     "Overrelaxation",
     "Phi4",
     "Potts",
+    "SpinGlass",
     "Stream",
     "SwendsenWang",
     "Tempering",

@@ -1,6 +1,7 @@
 """Which implementation of an operation runs, and on how many threads.
 
-The order is: the explicit argument, `use_backend`, the environment variable ``PYQMC_BACKEND``, and last the first
+``cuda`` runs only where it is asked for by name: its kernels are compiled and emulated, not yet run on a GPU. The order
+is: the explicit argument, `use_backend`, the environment variable ``PYQMC_BACKEND``, and last the first
 of ``cpp``, ``numba``, ``python`` that is installed. Only the last step chooses; the other three are requests, and a
 request that cannot be met is an error, never a silent replacement. A kernel asks once, when it is constructed.
 """
@@ -24,7 +25,7 @@ _MODULES: Final = {"cuda": "pyqmc_art._cuda", "cpp": "pyqmc_art._core", "numba":
 """The module whose presence means that a backend is installed; plain Python needs none."""
 
 _PROVIDED_BY: Final = {
-    "cuda": "this release builds no CUDA kernels yet (they will come with `PYQMC_CUDA=1 pip install .`)",
+    "cuda": "install the CUDA toolkit and run `PYQMC_CUDA=1 pip install .` in the source folder",
     "cpp": "install a C++17 compiler and run `PYQMC_REQUIRE_NATIVE=1 pip install .` in the source folder",
     "numba": "run `pip install numba`",
 }

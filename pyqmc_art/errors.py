@@ -26,6 +26,10 @@ class BackendUnavailable(InputError):
     """A backend was asked for by name and is not installed here; an explicit request never falls back."""
 
 
+class DeviceError(PyqmcError):
+    """A device ran out of memory or failed; what it was given is as it was before."""
+
+
 class StoreError(PyqmcError):
     """A file could not be read or written; what was stored up to the last block is still readable."""
 

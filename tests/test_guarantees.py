@@ -170,5 +170,5 @@ def test_the_digests_can_tell_runs_apart(reference):
 def test_the_use_of_random_numbers_is_that_of_the_stream_version(reference):
     """A kernel that draws other numbers needs a new version, or else files would resume into another chain."""
     assert STREAM_VERSION == 1
-    assert KERNEL_STREAM_VERSIONS == {"metropolis": 2, "heat-bath": 2, "swendsen-wang": 2, "wolff": 2}
+    assert KERNEL_STREAM_VERSIONS == {"metropolis": 3, "heat-bath": 3, "swendsen-wang": 3, "wolff": 3, "hmc": 3}
     assert reference == KNOWN

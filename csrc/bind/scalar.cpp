@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "bind/arrays.hpp"
-#include "core/real.hpp"
 #include "kernels/field_jobs.hpp"
 
 namespace pyqmc::bind {
@@ -148,12 +147,15 @@ void bind_scalar(py::module_& module) {
 
   module.def(
       "normals",
-      [](std::uint64_t key, std::uint32_t replica, std::uint32_t step, py::array out) {
-        double* numbers = view_mutable<double>("out", out, {-1});
+      [](std::uint64_t key, std::uint32_t replica, std::uint32_t step, std::uint32_t first, py::array out) {
+        NormalsJob job{key, replica, step, first, out.size() / 2, view_mutable<double>("out", out, {-1})};
         if (out.size() % 2 != 0) throw BadArgument("out must hold an even count of numbers");
-        fill_normals(Draws{key, replica, step}, Purpose::site, 0, 0, static_cast<std::size_t>(out.size() / 2), numbers);
+        const FieldKernels& kernels = field_kernels_in_use();
+        py::gil_scoped_release release;  // plain arithmetic from here on
+        kernels.normals(job);
       },
-      py::arg("key"), py::arg("replica"), py::arg("step"), py::arg("out"), "Standard normal numbers of one step.");
+      py::arg("key"), py::arg("replica"), py::arg("step"), py::arg("first"), py::arg("out"),
+      "Standard normal numbers of one step: those of the blocks first, first + 1, ..., two from each.");
 }
 
 }  // namespace pyqmc::bind

@@ -13,33 +13,54 @@ inline constexpr std::int64_t margin = 16;  // words; two registers of the wides
 inline namespace PYQMC_ISA {
 namespace bits {
 
-inline std::int64_t words_for(std::int64_t sites) { return (sites + 63) >> 6; }
+PYQMC_HD inline std::int64_t words_for(std::int64_t sites) { return (sites + 63) >> 6; }
 
 // Which bits of word k are sites.
-inline std::uint64_t inside(std::int64_t k, std::int64_t sites) {
+PYQMC_HD inline std::uint64_t inside(std::int64_t k, std::int64_t sites) {
   return sites - 64 * k >= 64 ? ~0ull : sites <= 64 * k ? 0 : ~0ull >> (64 - (sites - 64 * k));
 }
 
 // The 64 bits that lie `shift` further along than word k.
-inline std::uint64_t window(const std::uint64_t* map, std::int64_t k, std::int64_t shift) {
+PYQMC_HD inline std::uint64_t window(const std::uint64_t* map, std::int64_t k, std::int64_t shift) {
   const std::uint64_t* word = map + k + (shift >> 6);
   const std::int64_t offset = shift & 63;
   return word[0] >> offset | word[1] << 1 << (63 - offset);
 }
 
 // The 64 bits that are left of `word` when every bit below `first` goes.
-inline std::uint64_t from(std::uint64_t word, std::int64_t first) {
+PYQMC_HD inline std::uint64_t from(std::uint64_t word, std::int64_t first) {
   return first <= 0 ? word : first >= 64 ? 0 : word & ~0ull << first;
 }
 
 // Position of the lowest one of a word that has any.
-inline int lowest(std::uint64_t word) { return __builtin_ctzll(word); }
+PYQMC_HD inline int lowest(std::uint64_t word) {
+#if defined(__CUDA_ARCH__)
+  return __ffsll(static_cast<long long>(word)) - 1;
+#else
+  return __builtin_ctzll(word);
+#endif
+}
 
-inline int count(std::uint64_t word) { return __builtin_popcountll(word); }
+// Zeros above the highest one of a word that has any.
+PYQMC_HD inline int zeros_above(std::uint64_t word) {
+#if defined(__CUDA_ARCH__)
+  return __clzll(static_cast<long long>(word));
+#else
+  return __builtin_clzll(word);
+#endif
+}
+
+PYQMC_HD inline int count(std::uint64_t word) {
+#if defined(__CUDA_ARCH__)
+  return __popcll(word);
+#else
+  return __builtin_popcountll(word);
+#endif
+}
 
 // Of each segment of a word, segments beginning at the ones of `starts` (bit 0 among them), the lowest one of `word`:
 // x & -x, with the negation carried out in every segment by itself.
-inline std::uint64_t first_of_segments(std::uint64_t word, std::uint64_t starts) {
+PYQMC_HD inline std::uint64_t first_of_segments(std::uint64_t word, std::uint64_t starts) {
   const std::uint64_t tops = starts >> 1 | 1ull << 63;
   const std::uint64_t negative = ((~word & ~tops) + (starts & ~tops)) ^ ((~word ^ starts) & tops);
   return word & negative;
@@ -47,11 +68,11 @@ inline std::uint64_t first_of_segments(std::uint64_t word, std::uint64_t starts)
 
 // Bit `plane` of 64 values.
 inline std::uint64_t plane_of(const std::int8_t* values, int plane) {
-#if defined(__AVX512BW__)
+#if defined(__AVX512BW__) && !defined(PYQMC_DEVICE)
   __m512i v;
   __builtin_memcpy(&v, values, sizeof v);
   return _mm512_movepi8_mask((__m512i)((lanes::Vector)v << (7 - plane)));
-#elif defined(__SSE2__)
+#elif defined(__SSE2__) && !defined(PYQMC_DEVICE)
   std::uint64_t word = 0;
   for (int part = 0; part < 4; ++part) {
     __m128i v;
@@ -76,7 +97,7 @@ inline std::uint64_t plane_of(const std::int16_t* values, int plane) {
 
 // Turns the spins, +1 or -1, whose bits are set.
 inline void turn_spins(std::uint64_t turned, std::int8_t* spins) {
-#if defined(__AVX512BW__)
+#if defined(__AVX512BW__) && !defined(PYQMC_DEVICE)
   __m512i v;
   __builtin_memcpy(&v, spins, sizeof v);
   v = _mm512_mask_sub_epi8(v, turned, _mm512_setzero_si512(), v);
@@ -99,8 +120,8 @@ inline void turn_spins(std::uint64_t turned, std::int16_t* spins) {
     if ((turned >> x & 1) != 0) spins[x] = static_cast<std::int16_t>(-spins[x]);
 }
 
-inline bool any(lanes::Vector v) {
-#if defined(__AVX512F__)
+PYQMC_HD inline bool any(lanes::Vector v) {
+#if defined(__AVX512F__) && !defined(PYQMC_DEVICE)
   return _mm512_test_epi64_mask((__m512i)v, (__m512i)v) != 0;
 #else
   std::uint64_t all = 0;
@@ -113,8 +134,9 @@ inline bool any(lanes::Vector v) {
 // below 2^63, whose digits are spread over bit planes, the highest first, two planes to a block. Nothing further is
 // drawn once all numbers differ from the probability.
 template <int count>
-inline void draw_events(const Draws& draws, std::uint32_t number, std::uint32_t first, std::uint64_t probability,
-                        lanes::Vector (&open)[count], lanes::Vector (&happens)[count]) {
+PYQMC_HD inline void draw_events(const Draws& draws, std::uint32_t number, std::uint32_t first,
+                                 std::uint64_t probability, lanes::Vector (&open)[count],
+                                 lanes::Vector (&happens)[count]) {
   using lanes::Vector;
   for (int v = 0; v < count; ++v) happens[v] = (probability >> 63) != 0 ? open[v] : Vector{};
   Vector ramp;
@@ -165,8 +187,8 @@ inline void toss_coins(const Draws& draws, std::int64_t begin, std::int64_t end,
 }
 
 // The words of 16 consecutive blocks.
-inline void draw_words(const Draws& draws, Purpose purpose, std::uint32_t number, std::uint32_t first,
-                       std::uint32_t* out) {
+PYQMC_HD inline void draw_words(const Draws& draws, Purpose purpose, std::uint32_t number, std::uint32_t first,
+                                std::uint32_t* out) {
   using lanes::Vector;
   constexpr int count = 16 / lanes::width, together = count < 2 ? count : 2;
   Vector ramp{};

@@ -1,4 +1,5 @@
-// Marks functions that a CPU loop and a device loop share.
+// Marks functions that a CPU loop and a device loop share. Files of csrc/cuda define PYQMC_DEVICE: to the loops, a
+// device is one more instruction set, whose registers hold one word.
 #pragma once
 
 #if defined(__CUDACC__)

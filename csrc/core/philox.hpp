@@ -14,16 +14,25 @@ enum class Purpose : std::uint32_t { site, bond, flip, seed, exchange, swap, sta
 struct Block {
   std::uint32_t word[4];
 
-  // Uniform integers below 2^63, what acceptance tables are compared with; `half` is 0 or 1.
-  PYQMC_HD constexpr std::uint64_t draw(unsigned half) const {
-    return (static_cast<std::uint64_t>(word[2 * half]) | static_cast<std::uint64_t>(word[2 * half + 1]) << 32) >> 1;
+  PYQMC_HD constexpr std::uint64_t bits(unsigned half) const {
+    return static_cast<std::uint64_t>(word[2 * half]) | static_cast<std::uint64_t>(word[2 * half + 1]) << 32;
   }
+  // Uniform integers below 2^63, what acceptance tables are compared with; `half` is 0 or 1.
+  PYQMC_HD constexpr std::uint64_t draw(unsigned half) const { return bits(half) >> 1; }
 };
 
 namespace philox {
 inline constexpr std::uint32_t multiplier0 = 0xD2511F53u, multiplier1 = 0xCD9E8D57u;
 inline constexpr std::uint32_t weyl0 = 0x9E3779B9u, weyl1 = 0xBB67AE85u;
 inline constexpr int rounds = 10;
+
+// The two words of the key that a round uses.
+PYQMC_HD constexpr std::uint32_t round_key0(std::uint64_t key, int round) {
+  return static_cast<std::uint32_t>(key) + static_cast<std::uint32_t>(round) * weyl0;
+}
+PYQMC_HD constexpr std::uint32_t round_key1(std::uint64_t key, int round) {
+  return static_cast<std::uint32_t>(key >> 32) + static_cast<std::uint32_t>(round) * weyl1;
+}
 
 PYQMC_HD constexpr Block block(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2, std::uint32_t c3,
                                std::uint64_t key) {

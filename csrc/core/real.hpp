@@ -1,6 +1,6 @@
-// Uniform, normal and exponential numbers from draws, by additions, products, quotients and square roots only: the same
-// bytes on every instruction set, in Numba and in plain Python (pyqmc_art/ops/plain_real.py holds the same formulas),
-// and loops over them are turned into vector code. The library's log, sin and exp promise neither.
+// Uniform numbers from draws, logarithms and exponentials, by additions, products, quotients and square roots only: the
+// same bytes on every instruction set, in Numba and in plain Python (pyqmc_art/ops/plain_real.py holds the same
+// formulas). The library's log and exp do not promise that.
 #pragma once
 
 #include <cstddef>
@@ -72,74 +72,6 @@ PYQMC_HD inline double exp_of(double x) {
   series = series * r + 1.0;
   series = series * r + 1.0;
   return series * from_bits((bits_of(shifted) + 1023) << 52);
-}
-
-struct Circle {
-  double cosine, sine;
-};
-
-// Point of the unit circle at `turns` full turns, |turns| < 2^40: quarter turns are taken off, the rest is a series.
-PYQMC_HD inline Circle circle_at(double turns) {
-  const double quarters = 4.0 * turns, shifted = quarters + rounding;
-  const double x = (quarters - (shifted - rounding)) * 1.5707963267948966, z = x * x;
-  const std::uint64_t quadrant = bits_of(shifted);
-  double s = 1.0 / 355687428096000.0;
-  s = s * z - 1.0 / 1307674368000.0;
-  s = s * z + 1.0 / 6227020800.0;
-  s = s * z - 1.0 / 39916800.0;
-  s = s * z + 1.0 / 362880.0;
-  s = s * z - 1.0 / 5040.0;
-  s = s * z + 1.0 / 120.0;
-  s = s * z - 1.0 / 6.0;
-  s = x + x * z * s;
-  double c = -1.0 / 6402373705728000.0;
-  c = c * z + 1.0 / 20922789888000.0;
-  c = c * z - 1.0 / 87178291200.0;
-  c = c * z + 1.0 / 479001600.0;
-  c = c * z - 1.0 / 3628800.0;
-  c = c * z + 1.0 / 40320.0;
-  c = c * z - 1.0 / 720.0;
-  c = c * z + 1.0 / 24.0;
-  c = c * z - 0.5;
-  c = 1.0 + z * c;
-  const std::uint64_t swap = 0 - (quadrant & 1), a = bits_of(c), b = bits_of(s);
-  const std::uint64_t cosine = (a & ~swap) | (b & swap), sine = (b & ~swap) | (a & swap);
-  return {from_bits(cosine ^ (((quadrant + 1) & 2) << 62)), from_bits(sine ^ ((quadrant & 2) << 62))};
-}
-
-// Two independent standard normal numbers from the two draws of a block (Box and Muller 1958).
-struct Normals {
-  double first, second;
-};
-
-PYQMC_HD inline Normals normals_of(std::uint64_t draw0, std::uint64_t draw1) {
-  const double radius = __builtin_sqrt(-2.0 * log_of(1.0 - unit(draw0)));
-  const Circle at = circle_at(unit(draw1));
-  return {radius * at.cosine, radius * at.sine};
-}
-
-PYQMC_HD inline Normals normals_of(const Block& block) { return normals_of(block.draw(0), block.draw(1)); }
-
-// Normal numbers number 2 first ... of a step: number 2 j and 2 j + 1 come from block j. `out` holds 2 blocks numbers.
-inline void fill_normals(const Draws& draws, Purpose purpose, std::uint32_t number, std::uint32_t first,
-                         std::size_t blocks, double* out) {
-  constexpr std::size_t chunk = 128;
-  alignas(64) std::uint64_t draw[2 * chunk];
-  alignas(64) double low[chunk], high[chunk];
-  for (std::size_t done = 0; done < blocks; done += chunk) {
-    const std::size_t count = blocks - done < chunk ? blocks - done : chunk;
-    fill_draws(draws, purpose, number, first + static_cast<std::uint32_t>(done), count, draw);
-    for (std::size_t j = 0; j < count; ++j) {
-      const Normals pair = normals_of(draw[2 * j], draw[2 * j + 1]);
-      low[j] = pair.first;
-      high[j] = pair.second;
-    }
-    double* part = out + 2 * done;
-    for (std::size_t j = 0; j < count; ++j) {
-      part[2 * j] = low[j];
-      part[2 * j + 1] = high[j];
-    }
-  }
 }
 
 // Sums that do not depend on the instruction set: eight lanes, then pairs.

@@ -10,52 +10,54 @@ namespace pyqmc {
 inline namespace PYQMC_ISA {
 namespace lanes {
 
-inline Vector load(const std::uint64_t* from) {
+PYQMC_HD inline Vector load(const std::uint64_t* from) {
   Vector v;
   __builtin_memcpy(&v, from, sizeof v);
   return v;
 }
-inline void store(std::uint64_t* to, Vector v) { __builtin_memcpy(to, &v, sizeof v); }
+PYQMC_HD inline void store(std::uint64_t* to, Vector v) { __builtin_memcpy(to, &v, sizeof v); }
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && !defined(PYQMC_DEVICE)
 // The truth table of three bits as an immediate: bit 4 a + 2 b + c of it is the result for (a, b, c).
 template <int table>
-inline Vector logic(Vector a, Vector b, Vector c) {
+PYQMC_HD inline Vector logic(Vector a, Vector b, Vector c) {
   return (Vector)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, table);
 }
-inline Vector choose(Vector mask, Vector a, Vector b) { return logic<0xCA>(mask, a, b); }
-inline Vector majority(Vector a, Vector b, Vector c) { return logic<0xE8>(a, b, c); }
-inline Vector parity(Vector a, Vector b, Vector c) { return logic<0x96>(a, b, c); }
-inline Vector less(Vector r, Vector t, Vector below) { return logic<0x8E>(r, t, below); }
-inline Vector same(Vector equal, Vector r, Vector t) { return logic<0x90>(equal, r, t); }
-inline bool any(Vector v) { return _mm512_test_epi64_mask((__m512i)v, (__m512i)v) != 0; }
+PYQMC_HD inline Vector choose(Vector mask, Vector a, Vector b) { return logic<0xCA>(mask, a, b); }
+PYQMC_HD inline Vector majority(Vector a, Vector b, Vector c) { return logic<0xE8>(a, b, c); }
+PYQMC_HD inline Vector less(Vector r, Vector t, Vector below) { return logic<0x8E>(r, t, below); }
+PYQMC_HD inline Vector same(Vector equal, Vector r, Vector t) { return logic<0x90>(equal, r, t); }
+PYQMC_HD inline bool any(Vector v) { return _mm512_test_epi64_mask((__m512i)v, (__m512i)v) != 0; }
 #else
-inline Vector choose(Vector mask, Vector a, Vector b) { return b ^ (mask & (a ^ b)); }
-inline Vector majority(Vector a, Vector b, Vector c) { return (a & b) | (c & (a ^ b)); }
-inline Vector parity(Vector a, Vector b, Vector c) { return a ^ b ^ c; }
-inline Vector less(Vector r, Vector t, Vector below) { return below ^ ((r ^ t) & (below ^ t)); }
-inline Vector same(Vector equal, Vector r, Vector t) { return equal & ~(r ^ t); }
-#if defined(__AVX2__)
-inline bool any(Vector v) { return _mm256_testz_si256((__m256i)v, (__m256i)v) == 0; }
+PYQMC_HD inline Vector choose(Vector mask, Vector a, Vector b) { return b ^ (mask & (a ^ b)); }
+PYQMC_HD inline Vector majority(Vector a, Vector b, Vector c) { return (a & b) | (c & (a ^ b)); }
+PYQMC_HD inline Vector less(Vector r, Vector t, Vector below) { return below ^ ((r ^ t) & (below ^ t)); }
+PYQMC_HD inline Vector same(Vector equal, Vector r, Vector t) { return equal & ~(r ^ t); }
+#if defined(PYQMC_DEVICE)
+PYQMC_HD inline bool any(Vector v) { return v.word != 0; }
+#elif defined(__AVX2__)
+PYQMC_HD inline bool any(Vector v) { return _mm256_testz_si256((__m256i)v, (__m256i)v) == 0; }
 #else
-inline bool any(Vector v) { return (v[0] | v[1]) != 0; }
+PYQMC_HD inline bool any(Vector v) { return (v[0] | v[1]) != 0; }
 #endif
 #endif
 // `less` and `same` take the next higher digit of two numbers r and t: they become r < t and r == t once they have seen
 // all digits, the lowest first.
 
-inline Vector rotate(Vector v, int left) { return v << left | v >> (64 - left); }
+PYQMC_HD inline Vector rotate(Vector v, int left) { return v << left | v >> (64 - left); }
 
 // Ones in each word.
-inline Vector count_ones(Vector v) {
-#if defined(__AVX512BW__)
+PYQMC_HD inline Vector count_ones(Vector v) {
+#if defined(__CUDA_ARCH__)
+  return {static_cast<std::uint64_t>(__popcll(v.word))};
+#elif defined(__AVX512BW__) && !defined(PYQMC_DEVICE)
   const __m512i table = _mm512_set4_epi32(0x04030302, 0x03020201, 0x03020201, 0x02010100);
   const __m512i low = _mm512_set1_epi8(15), x = (__m512i)v;
   const __m512i upper = (__m512i)(v >> 4);
   const __m512i bytes = _mm512_add_epi8(_mm512_shuffle_epi8(table, _mm512_and_si512(x, low)),
                                         _mm512_shuffle_epi8(table, _mm512_and_si512(upper, low)));
   return (Vector)_mm512_sad_epu8(bytes, _mm512_setzero_si512());
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(PYQMC_DEVICE)
   const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
   const __m256i low = _mm256_set1_epi8(15), x = (__m256i)v;
   const __m256i upper = (__m256i)(v >> 4);
@@ -73,7 +75,7 @@ inline Vector count_ones(Vector v) {
 #endif
 }
 
-inline std::int64_t add_up(Vector v) {
+PYQMC_HD inline std::int64_t add_up(Vector v) {
   std::uint64_t total = 0;
   for (int lane = 0; lane < width; ++lane) total += v[lane];
   return static_cast<std::int64_t>(total);
@@ -83,7 +85,7 @@ inline std::int64_t add_up(Vector v) {
 // Warren, Hacker's Delight, 2nd ed., section 5-1).
 class Counter {
  public:
-  void add(Vector v) {
+  PYQMC_HD void add(Vector v) {
     const Vector carry = ones_ & v;
     ones_ ^= v;
     if ((++added_ & 1) != 0) {
@@ -93,7 +95,7 @@ class Counter {
     fours_ += count_ones(majority(twos_, pending_, carry));
     twos_ = parity(twos_, pending_, carry);
   }
-  Vector total() const {
+  PYQMC_HD Vector total() const {
     const Vector pending = (added_ & 1) != 0 ? count_ones(pending_) << 1 : Vector{};
     return (fours_ << 2) + (count_ones(twos_) << 1) + count_ones(ones_) + pending;
   }
@@ -107,7 +109,7 @@ class Counter {
 struct Xoroshiro {
   Vector s0, s1;
 
-  Vector next() {
+  PYQMC_HD Vector next() {
     const Vector out = rotate(s0 + s1, 17) + s0;
     s1 ^= s0;
     s0 = parity(rotate(s0, 49), s1, s1 << 21);
@@ -123,20 +125,15 @@ inline void fill_seeds(const Draws& draws, Purpose purpose, std::uint32_t number
                        std::uint64_t* low, std::uint64_t* high) {
   using lanes::Vector;
   constexpr int unroll = 2;
-  Vector ramp;
-  for (int lane = 0; lane < lanes::width; ++lane) ramp[lane] = static_cast<std::uint64_t>(lane);
+  const lanes::Blocks same(draws.key, draws.replica, draws.step, Draws::tag(purpose, number));
   for (int j = 0; j < count; j += unroll * lanes::width) {
-    Vector c0[unroll], c1[unroll], c2[unroll], c3[unroll];
+    Vector index[unroll], one[unroll], two[unroll];
+    for (int v = 0; v < unroll; ++v)
+      index[v] = lanes::ramp_of_lanes() + (first + static_cast<std::uint64_t>(j + v * lanes::width));
+    same.compute(index, one, two);
     for (int v = 0; v < unroll; ++v) {
-      c0[v] = ramp + static_cast<std::uint64_t>(first + static_cast<std::uint32_t>(j + v * lanes::width));
-      c1[v] = lanes::broadcast(draws.replica);
-      c2[v] = lanes::broadcast(draws.step);
-      c3[v] = lanes::broadcast(Draws::tag(purpose, number));
-    }
-    lanes::run_rounds(c0, c1, c2, c3, draws.key);
-    for (int v = 0; v < unroll; ++v) {
-      lanes::store(low + j + v * lanes::width, (c0[v] & 0xFFFFFFFFull) | c1[v] << 32);
-      lanes::store(high + j + v * lanes::width, (c2[v] & 0xFFFFFFFFull) | c3[v] << 32);
+      lanes::store(low + j + v * lanes::width, one[v]);
+      lanes::store(high + j + v * lanes::width, two[v]);
     }
   }
 }

@@ -10,7 +10,7 @@
 namespace pyqmc {
 inline namespace PYQMC_ISA {
 
-inline std::uint8_t as_byte(std::int32_t sum) {
+PYQMC_HD inline std::uint8_t as_byte(std::int32_t sum) {
   const std::int32_t value = sum >> 22;
   return static_cast<std::uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
 }

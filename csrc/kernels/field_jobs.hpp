@@ -76,6 +76,16 @@ struct FieldClusterJob {
   std::uint8_t* marks;    // scratch (slots, sites), zeroed
 };
 
+// Normal numbers of consecutive indices, two for each.
+struct NormalsJob {
+  std::uint64_t key;
+  std::uint32_t replica;
+  std::uint32_t step;
+  std::uint32_t first;
+  std::int64_t blocks;
+  double* out;  // (blocks, 2)
+};
+
 // One instruction set's build of every hot loop.
 struct FieldKernels {
   const char* isa;
@@ -84,6 +94,7 @@ struct FieldKernels {
   void (*swendsen_wang)(const FieldClusterJob&);
   void (*wolff)(const FieldClusterJob&);
   void (*measure)(const FieldBatch&);
+  void (*normals)(const NormalsJob&);
 };
 
 // The build that discrete_kernels_in_use() would take too.

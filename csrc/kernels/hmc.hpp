@@ -168,7 +168,7 @@ inline void draw_momenta(const Draws& draws, std::int64_t size, const Team& team
   fill_normals(draws, Purpose::site, 0, static_cast<std::uint32_t>(first), static_cast<std::size_t>(last - first),
                momentum + 2 * first);
   if (size % 2 == 1 && team.rank == 0)
-    momentum[size - 1] = normals_of(draws.block(Purpose::site, static_cast<std::uint32_t>(blocks))).first;
+    momentum[size - 1] = normals_of(draws, Purpose::site, static_cast<std::uint32_t>(blocks), 0).first;
 }
 
 // One trajectory of field `index`; returns whether it was accepted, the same for all members of the team.

@@ -136,6 +136,39 @@ struct ExchangeJob {
   std::int32_t range;  // 0 neighbours, 1 any two sites, 2 in turn
 };
 
+// Heat-bath sweeps of a spin glass (kernels/glass.hpp). A field holds two copies at each site, its values side by side.
+// Copy c of replica r, counted from the first replica of all, has bit (2 r + c) % 64 of word (2 r + c) / 64 of its
+// rung.
+inline constexpr int glass_digits = 12;  // compared for all copies at once
+
+struct GlassJob {
+  std::int64_t sites;
+  std::int64_t slots;  // neighbours in the tables: 4 or 6
+  std::int32_t colours;
+  const std::int64_t* starts;      // (colours + 1): where each colour starts in `order`
+  const std::int32_t* order;       // (sites): the sites, colour by colour
+  const std::int32_t* neighbours;  // (sites, slots)
+  const std::uint64_t* negative;   // (sites, slots): all ones where the coupling is negative
+  bool uniform;                    // all couplings have one strength: entries by how many neighbours pull upwards
+  const std::int32_t* row;         // (sites): which row of its rung's table belongs to a site
+  const std::uint64_t* table;      // (rungs, rows, entries)
+  const std::uint32_t* upper;      // (rungs, rows, glass_digits): the upper digits of the entries, a bit for each
+  std::int64_t rows, entries;
+  const std::int32_t* bonds;  // (bond_count, 3): both sites and the coupling in units
+  std::int64_t bond_count;
+  std::int8_t* field;  // (batch, sites, 2)
+  std::int64_t batch, rungs;
+  std::int64_t first_replica;      // not times rungs
+  std::int64_t first_word, words;  // of a rung
+  std::uint64_t key;
+  std::uint32_t first_step;
+  std::int64_t steps, every;
+  std::int64_t* sums;   // (steps / every, batch, 2), or null
+  std::int64_t* tally;  // (rungs): spins that changed are added
+  int threads;
+  std::uint64_t* memory;  // (threads, sites, 8)
+};
+
 // Random words of consecutive indices.
 struct PhiloxJob {
   std::uint64_t key;
@@ -157,6 +190,7 @@ struct DiscreteKernels {
   void (*exchange)(const ExchangeJob&);
   void (*measure)(const Batch&);
   void (*philox)(const PhiloxJob&);
+  void (*glass)(const GlassJob&);
 };
 
 }  // namespace pyqmc

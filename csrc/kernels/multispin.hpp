@@ -13,6 +13,7 @@
 
 #include <cstdint>
 
+#include "core/bits.hpp"
 #include "core/words.hpp"
 #include "kernels/jobs.hpp"
 #include "kernels/packed.hpp"
@@ -30,8 +31,8 @@ struct Compared {
 };
 
 template <class Rule, int count>
-inline Compared compare_digits(const Situation& situation, const Thresholds& thresholds, int first,
-                               lanes::Xoroshiro& generator) {
+PYQMC_HD inline Compared compare_digits(const Situation& situation, const Thresholds& thresholds, int first,
+                                        lanes::Xoroshiro& generator) {
   Compared c{lanes::Vector{}, ~lanes::Vector{}};
 #pragma GCC unroll 8
   for (int k = count - 1; k >= 0; --k) {
@@ -61,7 +62,7 @@ struct Lanes {
   Situation situation[groups_of_block];
 
   // Steps 1 to 3 of the head of this file.
-  void draw_flips(const Pass& pass, lanes::Xoroshiro& generator) {
+  PYQMC_HD void draw_flips(const Pass& pass, lanes::Xoroshiro& generator) {
     std::int64_t phase = phase_of(pass.packed.shape, pass.colour, z, first);
     for (int g = 0; g < groups; ++g) {
       const Around<axes, many> around(pass.packed, pass.colour, z, first + g * lanes_of_block, phase);
@@ -96,7 +97,7 @@ struct Lanes {
   }
 
   // Step 3: settles every open spin that finds its bit taken by an earlier group, and closes it; `twice` says where.
-  __attribute__((noinline)) void settle_alone(const Pass& pass, lanes::Vector twice) {
+  PYQMC_HD __attribute__((noinline)) void settle_alone(const Pass& pass, lanes::Vector twice) {
     const Thresholds& thresholds = pass.thresholds;
     for (int lane = 0; lane < lanes::width; ++lane) {
       if (twice[lane] == 0) continue;
@@ -111,7 +112,7 @@ struct Lanes {
         taken |= open[g][lane];
         open[g][lane] &= ~late;
         for (; late != 0; late &= late - 1) {
-          const unsigned bit = static_cast<unsigned>(__builtin_ctzll(late));
+          const unsigned bit = static_cast<unsigned>(bits::lowest(late));
           const auto has = [bit, lane](lanes::Vector v) { return static_cast<unsigned>(v[lane] >> bit & 1); };
           const std::uint64_t value =
               thresholds.value[has(own[g])][has(count.bit[0]) + 2 * has(count.bit[1]) + 4 * has(count.bit[2])];
@@ -125,7 +126,7 @@ struct Lanes {
     }
   }
 
-  void apply(const Pass& pass, lanes::Counter& accepted) const {
+  PYQMC_HD void apply(const Pass& pass, lanes::Counter& accepted) const {
     const PackedShape& shape = pass.packed.shape;
     std::uint64_t* plane = pass.packed.plane(pass.colour, z);
     for (int g = 0; g < groups; ++g) {

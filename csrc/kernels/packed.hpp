@@ -31,7 +31,7 @@ struct Packed {
   const std::uint64_t* sites;
 
   // The first to use the memory also fills the tables.
-  Packed(const PackedShape& given, std::int64_t fields, std::uint64_t* memory, bool is_first)
+  PYQMC_HD Packed(const PackedShape& given, std::int64_t fields, std::uint64_t* memory, bool is_first)
       : shape(given), step(fields) {
     colour[0] = memory;
     colour[1] = memory + shape.planes * shape.stride * step;
@@ -57,11 +57,13 @@ struct Packed {
     }
   }
 
-  std::uint64_t* plane(int c, std::int64_t z) const { return colour[c] + (z * shape.stride + shape.front) * step; }
+  PYQMC_HD std::uint64_t* plane(int c, std::int64_t z) const {
+    return colour[c] + (z * shape.stride + shape.front) * step;
+  }
 
   // Copies what lies on the rim of a plane among its words [begin, end) to where the opposite rim looks for it: beyond
   // the last row of a strip comes the first of the next strip.
-  void close(std::uint64_t* plane, std::int64_t begin, std::int64_t end) const {
+  PYQMC_HD void close(std::uint64_t* plane, std::int64_t begin, std::int64_t end) const {
     const std::int64_t all = shape.rows * shape.words, last = all - shape.words;
     const int fold = static_cast<int>(shape.half % 64), rest = static_cast<int>((shape.folds - 1) * shape.half);
     const bool folded = shape.folds > 1;
@@ -101,7 +103,7 @@ inline std::uint64_t spread_even(std::uint64_t x) {
 inline std::uint64_t ups_of(const std::int8_t* spins, std::int64_t n) {
   std::uint64_t up = 0;
   std::int64_t k = 0;
-#if defined(__SSE2__)
+#if defined(__SSE2__) && !defined(PYQMC_DEVICE)
   for (; k + 16 <= n; k += 16) {
     __m128i bytes;
     __builtin_memcpy(&bytes, spins + k, sizeof bytes);
@@ -114,7 +116,7 @@ inline std::uint64_t ups_of(const std::int8_t* spins, std::int64_t n) {
 
 inline void write_spins(std::uint64_t up, std::int8_t* spins, std::int64_t n) {
   std::int64_t k = 0;
-#if defined(__AVX512BW__)
+#if defined(__AVX512BW__) && !defined(PYQMC_DEVICE)
   if (n == 64) {
     const __m512i bytes = _mm512_mask_blend_epi8(up, _mm512_set1_epi8(-1), _mm512_set1_epi8(1));
     __builtin_memcpy(spins, &bytes, sizeof bytes);
@@ -182,7 +184,7 @@ struct Around {
   lanes::Vector neighbour[2 * axes];
   lanes::Vector sites;  // which bits are sites; beyond the end of the plane none
 
-  Around(const Packed& packed, int colour, std::int64_t z, std::int64_t w, std::int64_t phase) {
+  PYQMC_HD Around(const Packed& packed, int colour, std::int64_t z, std::int64_t w, std::int64_t phase) {
     using lanes::Vector;
     const PackedShape& shape = packed.shape;
     const std::int64_t words = shape.words, step = many ? lanes::width : 1;
@@ -216,16 +218,14 @@ struct Around {
 };
 
 // For each bit how many of its neighbours agree with it (or differ from it, where the spins were handed over turned),
-// as a binary number of three bits.
+// or how many of any four or six words have it, as a binary number of three bits.
 struct Count {
   lanes::Vector bit[3];
 };
 
-template <int axes, bool many>
-inline Count count_agreeing(lanes::Vector turned, const Around<axes, many>& around) {
+template <int axes>
+PYQMC_HD inline Count count_bits(const lanes::Vector* d) {
   using lanes::Vector;
-  Vector d[2 * axes];
-  for (int k = 0; k < 2 * axes; ++k) d[k] = turned ^ around.neighbour[k];
   const Vector sum = lanes::parity(d[0], d[1], d[2]), carry = lanes::majority(d[0], d[1], d[2]);
   if constexpr (axes == 2) {
     const Vector second = sum & d[3];
@@ -237,14 +237,33 @@ inline Count count_agreeing(lanes::Vector turned, const Around<axes, many>& arou
   }
 }
 
+template <int axes, bool many>
+PYQMC_HD inline Count count_agreeing(lanes::Vector turned, const Around<axes, many>& around) {
+  lanes::Vector d[2 * axes];
+  for (int k = 0; k < 2 * axes; ++k) d[k] = turned ^ around.neighbour[k];
+  return count_bits<axes>(d);
+}
+
 // Where in a pair of rows the register starts that begins at word w of plane z: what the tables are indexed by.
-inline std::int64_t phase_of(const PackedShape& shape, int colour, std::int64_t z, std::int64_t w) {
+PYQMC_HD inline std::int64_t phase_of(const PackedShape& shape, int colour, std::int64_t z, std::int64_t w) {
   return (w + ((z + colour) & 1) * shape.words) % (2 * shape.words);
 }
 
 // Equal bonds and magnetization of this member's registers, in each lane: every bond ends at one site of colour 0.
 struct PackedSums {
   lanes::Vector equal, magnetization;
+
+  // The register that starts at word w of plane z.
+  template <int axes, bool many>
+  PYQMC_HD void add(const Packed& packed, std::int64_t z, std::int64_t w) {
+    const Around<axes, many> around(packed, 0, z, w, phase_of(packed.shape, 0, z, w));
+    const lanes::Vector own = lanes::load(packed.plane(0, z) + w * packed.step);
+    const Count count = count_agreeing(~own, around);
+    for (int b = 0; b < 3; ++b) equal += lanes::count_ones(count.bit[b] & around.sites) << b;
+    const lanes::Vector up =
+        lanes::count_ones(own & around.sites) + lanes::count_ones(around.neighbour[0] & around.sites);
+    magnetization += (up - lanes::count_ones(around.sites)) << 1;
+  }
 };
 
 template <int axes, bool many>
@@ -253,16 +272,8 @@ PackedSums add_packed(const Packed& packed, const Team& team) {
   const std::int64_t stride = many ? 1 : lanes::width, words = shape.rows * shape.words;
   const std::int64_t registers = (words + stride - 1) / stride, end = team.end(shape.planes * registers);
   PackedSums sums{};
-  for (std::int64_t g = team.begin(shape.planes * registers); g < end; ++g) {
-    const std::int64_t z = g / registers, w = g % registers * stride;
-    const Around<axes, many> around(packed, 0, z, w, phase_of(shape, 0, z, w));
-    const lanes::Vector own = lanes::load(packed.plane(0, z) + w * packed.step);
-    const Count count = count_agreeing(~own, around);
-    for (int b = 0; b < 3; ++b) sums.equal += lanes::count_ones(count.bit[b] & around.sites) << b;
-    const lanes::Vector up =
-        lanes::count_ones(own & around.sites) + lanes::count_ones(around.neighbour[0] & around.sites);
-    sums.magnetization += (up - lanes::count_ones(around.sites)) << 1;
-  }
+  for (std::int64_t g = team.begin(shape.planes * registers); g < end; ++g)
+    sums.template add<axes, many>(packed, g / registers, g % registers * stride);
   return sums;
 }
 

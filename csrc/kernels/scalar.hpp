@@ -31,6 +31,11 @@ void over(const Job& job) {
   over_replicas(batch_of(job).batch, batch_of(job).threads, shareable, work, &job);
 }
 
+void write_normals(const NormalsJob& job) {
+  fill_normals({job.key, job.replica, job.step}, Purpose::site, 0, job.first, static_cast<std::size_t>(job.blocks),
+               job.out);
+}
+
 }  // namespace
 
 extern const FieldKernels field_kernels;
@@ -41,6 +46,7 @@ const FieldKernels field_kernels = {
     over<FieldClusterJob, field_swendsen_wang_share, false>,
     over<FieldClusterJob, field_wolff_share, false>,
     over<FieldBatch, measure_share, true>,
+    write_normals,
 };
 
 }  // namespace PYQMC_ISA

@@ -45,6 +45,19 @@ inline std::uint32_t root_of(const std::uint32_t* parent, std::uint32_t site) {
   }
 }
 
+// First site of the run that `site` belongs to.
+PYQMC_HD inline std::uint32_t run_of(const std::uint64_t* starts, std::int64_t site) {
+  return static_cast<std::uint32_t>(site - bits::zeros_above(starts[site >> 6] << (~site & 63)));
+}
+
+// Bonds of a link, marked where they start in `active`, whose later end lies in word k; the earlier one lies `distance`
+// before it. Of the `first` link, along the rows, those from one word to the next: runs say the rest.
+PYQMC_HD inline std::uint64_t later_ends(const Link& link, const std::uint64_t* active, bool first, std::int64_t k) {
+  if (link.shift < 0) return k >= link.begin && k < link.end ? active[k] : 0;
+  if (64 * k + 63 < 64 * link.begin + link.shift || 64 * k >= 64 * link.end + link.shift) return 0;
+  return bits::window(active, k, -link.shift) & (first ? 1 : ~0ull);
+}
+
 // The team's share of one step on one field: its words [begin, end).
 template <class T>
 struct SwendsenWang {
@@ -164,17 +177,10 @@ struct SwendsenWang {
     return group;
   }
 
-  // First site of the run that `site` belongs to.
-  std::uint32_t run_of(std::int64_t site) const {
-    return static_cast<std::uint32_t>(site - __builtin_clzll(starts[site >> 6] << (~site & 63)));
-  }
+  std::uint32_t run_of(std::int64_t site) const { return pyqmc::run_of(starts, site); }
 
-  // Bonds of link l whose later end lies in word k; the earlier one lies `distance` before it.
   std::uint64_t later_ends(int l, std::int64_t k) const {
-    const Link& link = job.links[l];
-    if (link.shift < 0) return k >= link.begin && k < link.end ? active[l][k] : 0;
-    if (64 * k + 63 < 64 * link.begin + link.shift || 64 * k >= 64 * link.end + link.shift) return 0;
-    return bits::window(active[l], k, -link.shift) & (l > 0 ? ~0ull : 1);  // along a row, runs say the rest
+    return pyqmc::later_ends(job.links[l], active[l], l == 0, k);
   }
 
   // Labels of word k, by the bonds to earlier sites of this share.

@@ -53,7 +53,7 @@ struct Situation {
 
 // Entries [0, 2 axes] of a row of words, chosen by the count.
 template <int axes>
-inline lanes::Vector pick(const Count& count, const std::uint64_t* row) {
+PYQMC_HD inline lanes::Vector pick(const Count& count, const std::uint64_t* row) {
   using lanes::broadcast;
   using lanes::choose;
   const lanes::Vector low = choose(count.bit[0], broadcast(row[1]), broadcast(row[0]));
@@ -67,9 +67,9 @@ inline lanes::Vector pick(const Count& count, const std::uint64_t* row) {
 // In a field: a table for either spin.
 template <int axes>
 struct InField {
-  static lanes::Vector certain(const Situation& s, const Thresholds& t) { return both(s, t.certain); }
-  static lanes::Vector digit(const Situation& s, const Thresholds& t, int k) { return both(s, t.digit[k]); }
-  static lanes::Vector both(const Situation& s, const std::uint64_t* row) {
+  PYQMC_HD static lanes::Vector certain(const Situation& s, const Thresholds& t) { return both(s, t.certain); }
+  PYQMC_HD static lanes::Vector digit(const Situation& s, const Thresholds& t, int k) { return both(s, t.digit[k]); }
+  PYQMC_HD static lanes::Vector both(const Situation& s, const std::uint64_t* row) {
     return lanes::choose(s.up, pick<axes>(s.count, row + Thresholds::counts), pick<axes>(s.count, row));
   }
 };
@@ -77,19 +77,23 @@ struct InField {
 // Without a field the spin itself does not matter.
 template <int axes>
 struct Even {
-  static lanes::Vector certain(const Situation& s, const Thresholds& t) { return pick<axes>(s.count, t.certain); }
-  static lanes::Vector digit(const Situation& s, const Thresholds& t, int k) { return pick<axes>(s.count, t.digit[k]); }
+  PYQMC_HD static lanes::Vector certain(const Situation& s, const Thresholds& t) {
+    return pick<axes>(s.count, t.certain);
+  }
+  PYQMC_HD static lanes::Vector digit(const Situation& s, const Thresholds& t, int k) {
+    return pick<axes>(s.count, t.digit[k]);
+  }
 };
 
 // Metropolis without a field: whatever gains is accepted, so that few entries remain.
 template <int axes>
 struct Steep {
-  static lanes::Vector certain(const Situation& s, const Thresholds&) {
+  PYQMC_HD static lanes::Vector certain(const Situation& s, const Thresholds&) {
     const lanes::Vector* bit = s.count.bit;
     if constexpr (axes == 2) return ~(bit[2] | bit[1]);
     else return ~(bit[2] | (bit[1] & bit[0]));
   }
-  static lanes::Vector digit(const Situation& s, const Thresholds& t, int k) {
+  PYQMC_HD static lanes::Vector digit(const Situation& s, const Thresholds& t, int k) {
     using lanes::broadcast;
     using lanes::choose;
     const std::uint64_t* row = t.digit[k];

@@ -1,7 +1,7 @@
 // phi^4: S = sum_<xy> g (phi_x - phi_y)^2 + sum_x (a phi_x^2 + b phi_x^4). Every convention is a choice of g, a and b.
 #pragma once
 
-#include "core/real.hpp"
+#include "core/ziggurat.hpp"
 
 namespace pyqmc {
 inline namespace PYQMC_ISA {
@@ -32,7 +32,7 @@ struct Scalar {
 // serves. Returns whether an attempt was accepted; if none was, `value` stays, which is as exact.
 inline constexpr int scalar_attempts = 64;
 
-PYQMC_HD inline bool draw_scalar(const Draws& draws, std::uint32_t site, double a, double b, double h, double& value) {
+inline bool draw_scalar(const Draws& draws, std::uint32_t site, double a, double b, double h, double& value) {
   const double base = (a > 0.0 ? a : 0.0) + __builtin_sqrt(b);
   double precision = base + __builtin_sqrt(2.0 * b * h * h / base);
   for (int k = 0; k < 6; ++k) {
@@ -41,11 +41,12 @@ PYQMC_HD inline bool draw_scalar(const Draws& draws, std::uint32_t site, double 
   }
   const double centre = b > 0.0 ? (precision - a) / (2.0 * b) : 0.0;
   const double mean = h / precision, width = __builtin_sqrt(0.5 / precision);
+  const Ziggurat& table = ziggurat();
   for (std::uint32_t attempt = 0; attempt < scalar_attempts; ++attempt) {
-    const double x = mean + width * normals_of(draws.block(Purpose::site, site, 2 * attempt)).first;
-    const double u = unit(draws.block(Purpose::site, site, 2 * attempt + 1).draw(0));
+    const Block chance = draws.block(Purpose::site, site, attempt);
+    const double x = mean + width * normal_of(table, draws, Purpose::site, site, attempt, 0, chance.bits(0));
     const double off = x * x - centre;
-    if (u >= exp_of(-(b * (off * off)))) continue;
+    if (unit(chance.draw(1)) >= exp_of(-(b * (off * off)))) continue;
     value = x;
     return true;
   }

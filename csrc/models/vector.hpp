@@ -1,7 +1,7 @@
 // Unit vectors of n components, S = -beta sum_<xy> s_x . s_y: drawing them, and drawing one given its neighbours.
 #pragma once
 
-#include "core/real.hpp"
+#include "core/ziggurat.hpp"
 
 namespace pyqmc {
 inline namespace PYQMC_ISA {
@@ -15,10 +15,10 @@ PYQMC_HD inline double dot(std::int64_t n, const double* a, const double* b) {
 }
 
 // n normal numbers from the blocks numbered `number`, `number` + 1, ... of an index.
-PYQMC_HD inline void normals_at(const Draws& draws, Purpose purpose, std::uint32_t index, std::uint32_t number,
-                                std::int64_t n, double* out) {
+inline void normals_at(const Draws& draws, Purpose purpose, std::uint32_t index, std::uint32_t number, std::int64_t n,
+                       double* out) {
   for (std::int64_t k = 0; k < n; k += 2) {
-    const Normals pair = normals_of(draws.block(purpose, index, number + static_cast<std::uint32_t>(k / 2)));
+    const Normals pair = normals_of(draws, purpose, index, number + static_cast<std::uint32_t>(k / 2));
     out[k] = pair.first;
     if (k + 1 < n) out[k + 1] = pair.second;
   }
@@ -34,7 +34,7 @@ PYQMC_HD inline void normalize(std::int64_t n, double* v) {
 // was, `out` stays as it is, which is as exact, because whether that happens does not depend on it.
 inline constexpr int attempts = 64;
 
-PYQMC_HD inline bool draw_vector(const Draws& draws, std::uint32_t site, std::int64_t n, const double* h, double* out) {
+inline bool draw_vector(const Draws& draws, std::uint32_t site, std::int64_t n, const double* h, double* out) {
   const double strength = __builtin_sqrt(dot(n, h, h)), m = static_cast<double>(n - 1);
   const double b = m / (2.0 * strength + __builtin_sqrt(4.0 * strength * strength + m * m));
   const double x0 = (1.0 - b) / (1.0 + b);

@@ -90,6 +90,16 @@ def potts_weights(targets: Sequence[Potts]) -> Table:
     return np.array(rows, np.uint64)
 
 
+def upward(beta: float, unit: float, pulls: NDArray[np.int64]) -> Table:
+    """Heat-bath probability of +1 for a spin whose neighbours pull by ``pulls`` units, of the same shape.
+
+    The integers are below 2^63, where a probability closer to 1 than 2^-63 counts as 1 - 2^-63.
+    """
+    different, place = np.unique(pulls, return_inverse=True)
+    chances = [min(integer_probability(heat_bath(-2 * beta * unit * pull)), ONE - 1) for pull in different.tolist()]
+    return np.array(chances, np.uint64)[place].reshape(pulls.shape)
+
+
 def exchanges(targets: Sequence[Ising]) -> Table:
     """Acceptance of exchanges by s_i n_i + s_j n_j without the common bonds of i and j, shape (rungs, 4 z + 1)."""
     z = targets[0].lattice.coordination

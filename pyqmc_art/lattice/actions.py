@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.lattice.couplings import finite
 from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.glass import SpinGlass
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.lattice.spaces import Space, colours, spins
 from pyqmc_art.lattice.vector import ON
@@ -153,7 +154,7 @@ def _check_strength(beta: float, largest: float) -> None:
         raise InputError(f"beta is {beta} and |H| up to {largest}: their product overflows; give smaller couplings")
 
 
-ACTIONS: Final[dict[str, Any]] = {"ising": Ising, "potts": Potts, "phi4": Phi4, "on": ON}
+ACTIONS: Final[dict[str, Any]] = {kind.name: kind for kind in (Ising, Potts, Phi4, ON, SpinGlass)}
 
 
 def build(name: str, lattice: Lattice, couplings: Mapping[str, Any]) -> Any:

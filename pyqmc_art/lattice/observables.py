@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.lattice.actions import Ising, Potts, equal_bonds
 from pyqmc_art.lattice.field_observables import FIELD_OBSERVABLES, action_of_sums, field_sums
+from pyqmc_art.lattice.glass import GLASS_OBSERVABLES, SpinGlass
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.lattice.vector import ON
 from pyqmc_art.protocols import Field, Observable
@@ -47,6 +48,8 @@ def sums(action: Any, field: Field) -> Sums:
     """Return the sums of a field of shape (replica, *lattice.shape, ...), by NumPy: the obvious version."""
     if isinstance(action, (Phi4, ON)):
         return tuple(field_sums(action, field))
+    if isinstance(action, SpinGlass):
+        return action.sums(field)
     flat = field.reshape(len(field), action.lattice.sites)
     if isinstance(action, Ising):
         return equal_bonds(action.lattice, field), flat.sum(axis=1, dtype=np.int64)
@@ -66,15 +69,20 @@ class _FromSums:
 
 @dataclass(frozen=True)
 class Energy(_FromSums):
-    """H per site: H = -J sum s s' - h sum s (Ising), H = -J sum delta (Potts), H = -sum s . s' (O(n))."""
+    """H per site: H = -J sum s s' - h sum s (Ising), H = -J sum delta (Potts), H = -sum s . s' (O(n)).
+
+    Of a spin glass the mean over both copies.
+    """
 
     name: str = "energy"
-    models: tuple[str, ...] = ("ising", "potts", "on")
+    models: tuple[str, ...] = ("ising", "potts", "on", "spin-glass")
 
     def from_sums(self, action: Any, *sums: NDArray[Any]) -> Floats:
         """H / V."""
         if isinstance(action, ON):
             return -sums[0] / action.lattice.sites
+        if isinstance(action, SpinGlass):
+            return np.asarray(-action.unit * sums[0] / (2 * action.lattice.sites), np.float64)
         equal, magnetization = sums
         if isinstance(action, Ising):
             return action.hamiltonian(2 * equal - action.lattice.bonds, magnetization) / action.lattice.sites
@@ -86,13 +94,14 @@ class ActionDensity(_FromSums):
     """S per site."""
 
     name: str = "action"
-    models: tuple[str, ...] = ("ising", "potts", "phi4", "on")
+    models: tuple[str, ...] = ("ising", "potts", "phi4", "on", "spin-glass")
 
     def from_sums(self, action: Any, *sums: NDArray[Any]) -> Floats:
         """S / V."""
         if isinstance(action, Phi4):
             return action_of_sums(action, sums) / action.lattice.sites
-        return np.asarray(action.beta * Energy().from_sums(action, *sums), np.float64)
+        copies = 2 if isinstance(action, SpinGlass) else 1
+        return np.asarray(copies * action.beta * Energy().from_sums(action, *sums), np.float64)
 
 
 @dataclass(frozen=True)
@@ -199,6 +208,7 @@ OBSERVABLES: Final[dict[str, Observable]] = {
         MagnetizationPower("abs_phi", modulus=True, models=("phi4",)),
         SmallestModes(),
         *FIELD_OBSERVABLES,
+        *GLASS_OBSERVABLES,
     )
 }
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
-from pyqmc_art.ops import multispin, plain, plain_cluster
+from pyqmc_art.ops import devices, multispin, plain, plain_cluster
 from pyqmc_art.ops.jit import jitted
 
 RULES: Final = {"ising": 0, "potts-metropolis": 1, "potts-heat-bath": 2}
@@ -193,6 +193,38 @@ class _Plain:
         self._loops.measure_fields(batch.field, batch.geometry.neighbours, batch.q, batch.sums)
 
 
+class _Device:
+    """The operations of a device: compiled and emulated, not yet run on a GPU."""
+
+    def __init__(self) -> None:
+        self._cuda = devices.find_module()
+
+    def multispin_steps(self, batch: Batch, table: NDArray[np.uint64]) -> None:
+        self._cuda.multispin_steps(_core_batch(self._cuda, batch), table)
+
+    def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
+        self._cuda.swendsen_wang_steps(_core_batch(self._cuda, batch), *bonds)
+
+    def measure(self, batch: Batch) -> None:
+        self._cuda.measure(_core_batch(self._cuda, batch))
+
+    def local_steps(self, batch: Batch, rule: str, table: NDArray[np.uint64]) -> None:
+        raise _not_on_devices("these sweeps")
+
+    def wolff_steps(self, batch: Batch, *bonds: Any) -> None:
+        raise _not_on_devices("Wolff's clusters")
+
+    def exchange_steps(self, batch: Batch, table: NDArray[np.uint64], reach: str) -> None:
+        raise _not_on_devices("exchanges of two sites")
+
+
+def _not_on_devices(what: str) -> InputError:
+    return InputError(
+        f"the backend 'cuda' has no kernel for {what}; it has swendsen-wang, and metropolis and heat-bath of Ising "
+        "spins on two or three periodic axes of even extent; use backend='cpp'"
+    )
+
+
 @cache
 def operations(backend: str) -> Any:
     """Return the operations of a backend: those of local, multispin, Swendsen-Wang, Wolff and exchange steps; measure.
@@ -201,11 +233,15 @@ def operations(backend: str) -> Any:
     ------
     InputError
         If the backend has no operations for discrete models.
+    BackendUnavailable
+        If the backend is for devices and there is none.
     """
+    if backend == "cuda":
+        return _Device()
     if backend == "cpp":
         return _Compiled()
     if backend == "numba":
         return _Plain(*map(jitted, (plain, plain_cluster, multispin)))
     if backend == "python":
         return _Plain(plain, plain_cluster, multispin)
-    raise InputError(f"the backend {backend!r} has no kernels for discrete models; use cpp, numba or python")
+    raise InputError(f"the backend {backend!r} has no kernels for discrete models; use cpp, cuda, numba or python")

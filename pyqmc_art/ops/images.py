@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
-from pyqmc_art.ops import resampling
+from pyqmc_art.ops import devices, resampling
 from pyqmc_art.ops.jit import jitted
 
 FILTERS: Final = {"box": 0, "bilinear": 1, "bicubic": 2, "lanczos": 3}
@@ -30,14 +30,21 @@ def resample(backend: str) -> Resample:
     ------
     InputError
         If the backend has no image operations.
+    BackendUnavailable
+        If the backend is for devices and there is none.
     """
+    if backend == "cuda":
+        cuda = devices.find_module()
+        return lambda picture, boxes, out, kind, threads: cuda.resample(
+            np.ascontiguousarray(picture), boxes, out, FILTERS[kind]
+        )
     if backend == "cpp":
         core = importlib.import_module("pyqmc_art._core")
         return lambda picture, boxes, out, kind, threads: core.resample(picture, boxes, out, FILTERS[kind], threads)
     if backend in ("numba", "python"):
         loops: Any = jitted(resampling) if backend == "numba" else resampling
         return lambda picture, boxes, out, kind, threads: loops.resample(picture, boxes, out, FILTERS[kind])
-    raise InputError(f"the backend {backend!r} has no image operations; use cpp, numba or python")
+    raise InputError(f"the backend {backend!r} has no image operations; use cpp, cuda, numba or python")
 
 
 @cache

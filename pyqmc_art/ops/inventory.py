@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from pyqmc_art import backends
+from pyqmc_art.ops import devices
 
 
 def take() -> dict[str, Any]:
@@ -27,4 +28,8 @@ def take() -> dict[str, Any]:
         facts["instruction_sets"] = core.available_isas()
         facts["instruction_set_in_use"] = core.isa()
     facts["devices"] = ["cpu"]
+    if "cuda" in available:
+        names, reason = devices.list_devices()
+        facts["devices"] += names
+        facts["cuda"] = f"{devices.STATUS}; {reason}" if reason else devices.STATUS
     return facts

@@ -13,15 +13,17 @@ import numpy as np
 
 from pyqmc_art.ops.plain import block, draw, scaled
 from pyqmc_art.ops.plain_cluster import root_of
-from pyqmc_art.ops.plain_real import exp_of, normals, unit
+from pyqmc_art.ops.plain_real import exp_of, unit
 from pyqmc_art.ops.plain_scalar import measure as measure_scalar
 from pyqmc_art.ops.plain_scalar import neighbour_sum
 from pyqmc_art.ops.plain_vector import dot, draw_vector, normalize, normals_at
 from pyqmc_art.ops.plain_vector import measure as measure_vector
+from pyqmc_art.ops.ziggurat import normal_of
 
 _SITE, _BOND, _FLIP, _SEED, _USER = 0, 1, 2, 3, 8
 _ATTEMPTS = 64
 _ONE = np.uint64(1)
+_HALF = np.uint64(32)
 
 Words = Any
 Array = Any
@@ -59,10 +61,10 @@ def draw_scalar(key: Words, site: int, replica: int, step: int, a: float, b: flo
     centre = (precision - a) / (2.0 * b) if b > 0.0 else 0.0
     mean, width = h / precision, math.sqrt(0.5 / precision)
     for attempt in range(_ATTEMPTS):
-        x = mean + width * normals(key, _SITE, site, 2 * attempt, replica, step)[0]
-        w0, w1, _, _ = block(key, _SITE, site, 2 * attempt + 1, replica, step)
+        w0, w1, w2, w3 = block(key, _SITE, site, attempt, replica, step)
+        x = mean + width * normal_of(key, _SITE, site, attempt, 0, replica, step, w0 | w1 << _HALF)
         off = x * x - centre
-        if unit(w0, w1) < exp_of(-(b * (off * off))):
+        if unit(w2, w3) < exp_of(-(b * (off * off))):
             return True, x
     return False, 0.0
 

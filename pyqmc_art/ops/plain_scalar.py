@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from pyqmc_art.ops.plain import block
-from pyqmc_art.ops.plain_real import compensated_sum, exp_of, lane_sum, normals, unit
+from pyqmc_art.ops.plain_real import compensated_sum, exp_of, lane_sum, unit
+from pyqmc_art.ops.ziggurat import normals
 
 _SITE, _SEED = 0, 3
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from pyqmc_art.ops.plain import block
-from pyqmc_art.ops.plain_real import log_of, normals, unit
+from pyqmc_art.ops.plain_real import log_of, unit
 from pyqmc_art.ops.plain_scalar import sum_rows
+from pyqmc_art.ops.ziggurat import normals
 
 _SITE = 0
 _ATTEMPTS = 64

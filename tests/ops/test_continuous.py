@@ -1,4 +1,4 @@
-"""Numbers of continuous fields: normal numbers, their functions, and memory checks at the border."""
+"""Numbers of continuous fields: their functions, and memory checks at the border."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
 
 from pyqmc_art.backends import list_available
 from pyqmc_art.errors import InputError
@@ -22,23 +21,8 @@ def test_functions_are_those_of_the_library() -> None:
     for u in UNIFORM.tolist():
         assert plain_real.log_of(u) == pytest.approx(math.log(u), rel=4e-16)
         assert plain_real.exp_of(-30 * u) == pytest.approx(math.exp(-30 * u), rel=6e-16)
-        cosine, sine = plain_real.circle_at(u)
-        assert cosine == pytest.approx(math.cos(2 * math.pi * u), abs=7e-16)
-        assert sine == pytest.approx(math.sin(2 * math.pi * u), abs=7e-16)
     assert plain_real.exp_of(-1e9) == pytest.approx(math.exp(-708), rel=1e-12)
     assert plain_real.log_of(1.0) == 0.0
-
-
-@needs_core
-def test_compiled_normal_numbers_are_the_plain_ones_and_normal() -> None:
-    from pyqmc_art import _core  # type: ignore[attr-defined]
-
-    out = np.zeros(40_000)
-    _core.normals(77, 3, 5, out)
-    plain = [plain_real.normals(np.uint64(77), 0, j, 0, 3, 5) for j in range(400)]
-    np.testing.assert_array_equal(out[:800], np.array(plain).ravel())
-    assert kstest(out, "norm").pvalue > 1e-6
-    assert abs(np.corrcoef(out[::2], out[1::2])[0, 1]) < 5 / math.sqrt(20_000)
 
 
 @needs_core

@@ -160,8 +160,8 @@ def test_an_unknown_instruction_set_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_unknown_backend_has_no_operations() -> None:
-    with pytest.raises(InputError, match="use cpp, numba or python"):
-        discrete.operations("cuda")
+    with pytest.raises(InputError, match="use cpp, cuda, numba or python"):
+        discrete.operations("fortran")
 
 
 @pytest.fixture(name="batch")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyqmc_art.backends import default_threads, resolve
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising, Potts
+from pyqmc_art.lattice.glass import SpinGlass
 from pyqmc_art.lattice.observables import ImprovedPower, SumObservable, evaluate
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.lattice.vector import ON
@@ -46,7 +47,7 @@ class CompiledKernel:
     Parameters
     ----------
     action : the target, an Ising or Potts action
-    backend : ``"cpp"``, ``"numba"`` or ``"python"``; None takes what :func:`pyqmc_art.backends.resolve` says
+    backend : ``"cpp"``, ``"numba"``, ``"python"``, ``"cuda"``; None takes what :func:`pyqmc_art.backends.resolve` says
     threads : how many threads the compiled steps may use; None takes OMP_NUM_THREADS, or else all cores
 
     A subclass says what one step is (``_run``), prepares its tables from ``self.targets`` (``_prepare``) and names what
@@ -61,11 +62,14 @@ class CompiledKernel:
     ensemble: str = "canonical"
     conserves: str = ""
     fields: ClassVar[Any] = None
+    glasses: ClassVar[Any] = None
 
     def __new__(cls, action: Any = None, *options: Any, **more: Any) -> Any:
-        """Make the kernel, or for a continuous field the one in ``fields`` that does the same."""
+        """Make the kernel, or the one that does the same for a continuous field or a spin glass."""
         if cls.fields is not None and isinstance(action, (Phi4, ON)):
             return cls.fields(action, *options, **more)
+        if cls.glasses is not None and isinstance(action, SpinGlass):
+            return cls.glasses(action, *options, **more)
         return super().__new__(cls)
 
     def __init__(self, action: Target, *, backend: str | None = None, threads: int | None = None) -> None:
@@ -82,6 +86,13 @@ class CompiledKernel:
         self.ladder: tuple[float, ...] = ()
         self._operations = self._find_operations()
         self._prepare()
+        if self.backend == "cuda":
+            self._try_out()
+
+    def _try_out(self) -> None:
+        """Do no steps on no fields: a device has not all operations, and says so before a file is begun."""
+        nothing, none = np.empty((0, self.action.lattice.sites), self.action.space.dtype), np.empty(0, np.int64)
+        self._run(self._batch(Stream(0), 0, nothing, 0, 1, self._empty_sums(0, 0, 0), none))
 
     def _find_operations(self) -> Any:
         """The compiled operations of the backend."""

@@ -9,6 +9,7 @@ from pyqmc_art.lattice.actions import Ising, Potts
 from pyqmc_art.lattice.kernels import compiled
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel
 from pyqmc_art.lattice.kernels.field_local import FieldHeatBath, FieldMetropolis
+from pyqmc_art.lattice.kernels.glass import GlassHeatBath
 from pyqmc_art.ops import discrete
 
 
@@ -93,6 +94,7 @@ class HeatBath(_LocalKernel):
 
     name: ClassVar[str] = "heat-bath"
     fields: ClassVar[Any] = FieldHeatBath
+    glasses: ClassVar[Any] = GlassHeatBath
     tally_name: ClassVar[str] = "changed"
 
     def _tabulate(self) -> tuple[str, acceptance.Table]:

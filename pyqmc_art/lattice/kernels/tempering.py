@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.acceptance import integer_probability
 from pyqmc_art.lattice.couplings import finite
+from pyqmc_art.lattice.glass import SpinGlass
 from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel, as_warming
 from pyqmc_art.lattice.observables import OBSERVABLES, Energy
 from pyqmc_art.lattice.scalar import Phi4
@@ -153,7 +154,8 @@ class Tempering(StepwiseKernel):
 def _derivative(action: Any, parameter: str) -> tuple[Observable, float]:
     """Observable and factor whose product is dS/dc per site, for a coupling c that S is linear in."""
     if parameter == "beta" and "beta" in action.couplings():
-        return Energy(), 1.0
+        # A field of a spin glass holds two copies, and its energy is their mean.
+        return Energy(), 2.0 if isinstance(action, SpinGlass) else 1.0
     if isinstance(action, Phi4) and parameter in ("m2", "lam"):
         if action.convention not in ("A", "D"):
             raise InputError(

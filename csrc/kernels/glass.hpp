@@ -1,0 +1,256 @@
+// Heat-bath sweeps of spin glasses: a bit for each of many copies, 64 to a word, that share their couplings. A register
+// holds consecutive words of one site, so that any lattice will do.
+//
+// A spin becomes +1 when a uniform number u is below the probability T of its neighbours. Twelve digits of u are
+// compared for all copies at once; one spin in 4096 is then still equal to its T and takes its further digits from a
+// Philox block of its own. u has 63 digits, like T. Every generator serves eight sites of one colour and is seeded by
+// Philox for each (eight sites, step, word of copies): the result depends on nothing else.
+#pragma once
+
+#include "core/words.hpp"
+#include "kernels/jobs.hpp"
+#include "kernels/packed.hpp"
+#include "models/digits.hpp"
+
+namespace pyqmc {
+inline namespace PYQMC_ISA {
+namespace glass {
+
+inline constexpr int together = glass_digits;
+inline constexpr int sites_of_seed = 8;   // sites that share a generator
+inline constexpr int seeds_at_once = 16;  // generators that are seeded together
+inline constexpr int planes = 48;         // digits of a sum over the bonds
+
+// All couplings of the lattice of one strength: T depends on how many neighbours pull upwards.
+template <int slots>
+struct Counted {
+  // The upper digits of every T, as words of all zeros or all ones.
+  struct Row {
+    const std::uint64_t* value;
+    std::uint64_t digit[together][slots + 1];
+
+    void set(const std::uint64_t* table, const std::uint32_t*) {
+      value = table;
+      for (int k = 0; k < together; ++k)
+        for (int e = 0; e <= slots; ++e) digit[k][e] = 0 - (table[e] >> (digits - 1 - k) & 1);
+    }
+  };
+  Count count;
+
+  explicit Counted(const lanes::Vector* pull) : count(count_bits<slots / 2>(pull)) {}
+  lanes::Vector digit(const Row& row, int k) const { return pick<slots / 2>(count, row.digit[k]); }
+  std::uint64_t value(const Row& row, int lane, int bit) const {
+    std::uint64_t n = 0;
+    for (int b = 0; b < 3; ++b) n |= (count.bit[b][lane] >> bit & 1) << b;
+    return row.value[n];
+  }
+  lanes::Vector turn(lanes::Vector up) const { return up; }
+};
+
+// Any couplings: T depends on which neighbours pull the same way as the first; where that one pulls downwards, +1 and
+// -1 change their parts. All 16 functions of the first two of these are at hand, so that a digit of all T, one bit for
+// each, needs one of them for every four.
+template <int slots>
+struct Chosen {
+  struct Row {
+    const std::uint64_t* value;
+    const std::uint32_t* upper;
+
+    void set(const std::uint64_t* table, const std::uint32_t* digits_of_table) {
+      value = table;
+      upper = digits_of_table;
+    }
+  };
+  lanes::Vector agrees[slots - 1], down, of_two[16];
+
+  explicit Chosen(const lanes::Vector* pull) : down(~pull[0]) {
+    for (int k = 1; k < slots; ++k) agrees[k - 1] = pull[k] ^ down;
+    const lanes::Vector a = agrees[0], b = agrees[1];
+    const lanes::Vector half[8] = {lanes::Vector{}, ~(a | b), a & ~b, ~b, b & ~a, ~a, a ^ b, ~(a & b)};
+    for (int n = 0; n < 8; ++n) {
+      of_two[n] = half[n];
+      of_two[15 - n] = ~half[n];
+    }
+  }
+  lanes::Vector digit(const Row& row, int k) const { return choose_entry<slots - 3>(row.upper[k]); }
+  std::uint64_t value(const Row& row, int lane, int bit) const {
+    std::uint64_t entry = 0;
+    for (int k = 0; k + 1 < slots; ++k) entry |= (agrees[k][lane] >> bit & 1) << k;
+    return row.value[entry];
+  }
+  lanes::Vector turn(lanes::Vector up) const { return up ^ down; }
+
+ private:
+  // The bit of 4 * 2^n that `agrees` chooses.
+  template <int n>
+  lanes::Vector choose_entry(std::uint32_t bits) const {
+    if constexpr (n == 0) return of_two[bits & 15];
+    else return lanes::choose(agrees[n + 1], choose_entry<n - 1>(bits >> (2 << n)), choose_entry<n - 1>(bits));
+  }
+};
+
+// The copies of one register: `width` words for each site, from word `first` of the rung on.
+template <int slots, class Rule>
+class Copies {
+ public:
+  Copies(const GlassJob& job, std::int64_t rung, std::int64_t first, std::uint64_t* memory)
+      : job_(job), rung_(rung), first_(first), spins_(memory) {}
+
+  void sweep(std::uint32_t step) {
+    const std::uint32_t word = static_cast<std::uint32_t>((job_.first_word + first_) * job_.rungs + rung_);
+    const Draws draws{job_.key, word, step};
+    const std::uint32_t apart = static_cast<std::uint32_t>(job_.rungs);
+    alignas(64) std::uint64_t low[seeds_at_once * lanes::width], high[seeds_at_once * lanes::width];
+    std::uint32_t seed = 0;
+    for (std::int32_t colour = 0; colour < job_.colours; ++colour)
+      for (std::int64_t from = job_.starts[colour]; from < job_.starts[colour + 1]; from += sites_of_seed, ++seed) {
+        const std::uint32_t turn = seed % seeds_at_once;
+        if (turn == 0) fill_seeds_of_fields(draws, Purpose::site, 0, seed, seeds_at_once, apart, low, high);
+        lanes::Xoroshiro generator{lanes::load(low + turn * lanes::width), lanes::load(high + turn * lanes::width)};
+        const std::int64_t rest = job_.starts[colour + 1] - from, to = from + (rest < 8 ? rest : sites_of_seed);
+        for (std::int64_t k = from; k < to; ++k) update(draws, apart, job_.order[k], generator);
+      }
+  }
+
+  // Adds the sums of every field: the couplings of its satisfied bonds minus those of the others, over both copies, and
+  // how many of its sites agree between the copies minus those that do not.
+  void measure(std::int64_t* sums) const {
+    lanes::Vector energy[planes] = {}, overlap[planes] = {};
+    std::int64_t strength = 0;
+    for (std::int64_t b = 0; b < job_.bond_count; ++b) {
+      const std::int32_t* bond = job_.bonds + 3 * b;
+      const std::int64_t size = bond[2] < 0 ? -static_cast<std::int64_t>(bond[2]) : bond[2];
+      const lanes::Vector differ = at(bond[0]) ^ at(bond[1]);
+      add(bond[2] < 0 ? differ : ~differ, static_cast<std::uint64_t>(size), energy);
+      strength += size;
+    }
+    for (std::int64_t i = 0; i < job_.sites; ++i)
+      add(~(at(static_cast<std::int32_t>(i)) ^ (at(static_cast<std::int32_t>(i)) >> 1)), 1, overlap);
+    over_bits([&](std::int64_t index, int copy, int lane, int bit) {
+      std::int64_t satisfied = 0, agreeing = 0;
+      for (int p = 0; p < planes; ++p) {
+        satisfied += static_cast<std::int64_t>(energy[p][lane] >> bit & 1) << p;
+        agreeing += static_cast<std::int64_t>(overlap[p][lane] >> bit & 1) << p;
+      }
+      sums[2 * index] += 2 * satisfied - strength;
+      if (copy == 0) sums[2 * index + 1] = 2 * agreeing - job_.sites;
+    });
+  }
+
+  std::int64_t changed() const { return lanes::add_up(changed_.total()); }
+
+  void pack() {
+    for (std::int64_t k = 0; k < job_.sites * lanes::width; ++k) spins_[k] = 0;
+    over_bits([this](std::int64_t index, int copy, int lane, int bit) {
+      copies_[lane] |= 1ull << bit;
+      const std::int8_t* field = job_.field + index * job_.sites * 2 + copy;
+      for (std::int64_t i = 0; i < job_.sites; ++i)
+        spins_[i * lanes::width + lane] |= static_cast<std::uint64_t>(field[2 * i] > 0) << bit;
+    });
+  }
+
+  void unpack() const {
+    over_bits([this](std::int64_t index, int copy, int lane, int bit) {
+      std::int8_t* field = job_.field + index * job_.sites * 2 + copy;
+      for (std::int64_t i = 0; i < job_.sites; ++i)
+        field[2 * i] = (spins_[i * lanes::width + lane] >> bit & 1) != 0 ? 1 : -1;
+    });
+  }
+
+ private:
+  lanes::Vector at(std::int32_t site) const { return lanes::load(spins_ + site * lanes::width); }
+
+  // Calls visit(index of the field, copy, lane, bit) for every bit that belongs to a copy.
+  template <class Visit>
+  void over_bits(const Visit& visit) const {
+    const std::int64_t replicas = job_.batch / job_.rungs;
+    for (int lane = 0; lane < lanes::width; ++lane)
+      for (int bit = 0; bit < 64; ++bit) {
+        const std::int64_t replica = (64 * (job_.first_word + first_ + lane) + bit) / 2 - job_.first_replica;
+        if (replica >= 0 && replica < replicas) visit(replica * job_.rungs + rung_, bit & 1, lane, bit);
+      }
+  }
+
+  // Adds `size` to the numbers of those copies whose bits are set; digit p of all numbers is plane p.
+  static void add(lanes::Vector which, std::uint64_t size, lanes::Vector* plane) {
+    lanes::Vector carry{};
+    for (int p = 0; size >> p != 0 || lanes::any(carry); ++p) {
+      const lanes::Vector digit = (size >> p & 1) != 0 ? which : lanes::Vector{}, old = plane[p];
+      plane[p] = lanes::parity(old, digit, carry);
+      carry = lanes::majority(old, digit, carry);
+    }
+  }
+
+  void update(const Draws& draws, std::uint32_t apart, std::int32_t site, lanes::Xoroshiro& generator) {
+    const std::int32_t* there = job_.neighbours + site * slots;
+    const std::uint64_t* negative = job_.negative + site * slots;
+    lanes::Vector pull[slots];
+    for (int k = 0; k < slots; ++k) pull[k] = at(there[k]) ^ lanes::broadcast(negative[k]);
+    if (job_.row[site] != known_) {
+      known_ = job_.row[site];
+      const std::int64_t k = rung_ * job_.rows + known_;
+      row_.set(job_.table + k * job_.entries, job_.upper + k * together);
+    }
+    const Rule rule(pull);
+    lanes::Vector below{}, open = ~lanes::Vector{};
+#pragma GCC unroll 12
+    for (int k = together - 1; k >= 0; --k) {
+      const lanes::Vector r = generator.next(), t = rule.digit(row_, k);
+      below = lanes::less(r, t, below);
+      open = lanes::same(open, r, t);
+    }
+    if (__builtin_expect(lanes::any(open), 0)) below = settle(draws, apart, site, rule, below, open);
+    const lanes::Vector up = rule.turn(below);
+    changed_.add((up ^ at(site)) & copies_);
+    lanes::store(spins_ + site * lanes::width, up);
+  }
+
+  __attribute__((noinline)) lanes::Vector settle(const Draws& draws, std::uint32_t apart, std::int32_t site,
+                                                 const Rule& rule, lanes::Vector below, lanes::Vector open) const {
+    for (int lane = 0; lane < lanes::width; ++lane)
+      for (std::uint64_t left = open[lane]; left != 0; left &= left - 1) {
+        const int bit = __builtin_ctzll(left);
+        const Draws own{draws.key, draws.replica + static_cast<std::uint32_t>(lane) * apart, draws.step};
+        const Block block =
+            own.block(Purpose::site, static_cast<std::uint32_t>(site), static_cast<std::uint32_t>(1 + bit));
+        const std::uint64_t rest = rule.value(row_, lane, bit) & ((1ull << (digits - together)) - 1);
+        below[lane] |= static_cast<std::uint64_t>(block.draw(0) >> together < rest) << bit;
+      }
+    return below;
+  }
+
+  const GlassJob& job_;
+  const std::int64_t rung_, first_;
+  std::uint64_t* const spins_;
+  typename Rule::Row row_;
+  std::int32_t known_ = -1;  // the row in use
+  lanes::Vector copies_{};   // which bits belong to copies
+  lanes::Counter changed_;
+};
+
+template <int slots, class Rule>
+void work(const GlassJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+  const std::int64_t registers = (job.words + lanes::width - 1) / lanes::width;
+  std::uint64_t* memory = job.memory + team.thread * job.sites * lanes::width;
+  for (std::int64_t unit = first; unit < last; ++unit) {
+    Copies<slots, Rule> copies(job, unit / registers, unit % registers * lanes::width, memory);
+    copies.pack();
+    for (std::int64_t step = 0; step < job.steps; ++step) {
+      copies.sweep(job.first_step + static_cast<std::uint32_t>(step));
+      if (job.sums != nullptr && (step + 1) % job.every == 0)
+        copies.measure(job.sums + ((step + 1) / job.every - 1) * job.batch * 2);
+    }
+    copies.unpack();
+    __atomic_fetch_add(&job.tally[unit / registers], copies.changed(), __ATOMIC_RELAXED);
+  }
+}
+
+inline void share(const GlassJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+  if (job.slots == 4)
+    return job.uniform ? work<4, Counted<4>>(job, team, first, last) : work<4, Chosen<4>>(job, team, first, last);
+  return job.uniform ? work<6, Counted<6>>(job, team, first, last) : work<6, Chosen<6>>(job, team, first, last);
+}
+
+}  // namespace glass
+}  // namespace PYQMC_ISA
+}  // namespace pyqmc

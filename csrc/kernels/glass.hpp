@@ -89,6 +89,19 @@ struct Chosen {
   }
 };
 
+// Word k holds pair p of bits, then word p holds pair k (Warren, Hacker's Delight, 2nd ed., section 7-3).
+inline constexpr int tile_size = 32;
+
+inline void transpose_pairs(std::uint64_t* word) {
+  std::uint64_t mask = 0xFFFFFFFFull;
+  for (int j = tile_size / 2; j != 0; j /= 2, mask ^= mask << 2 * j)
+    for (int k = 0; k < tile_size; k = (k + j + 1) & ~j) {
+      const std::uint64_t differ = (word[k] >> 2 * j ^ word[k + j]) & mask;
+      word[k + j] ^= differ;
+      word[k] ^= differ << 2 * j;
+    }
+}
+
 // The copies of one register: `width` words for each site, from word `first` of the rung on.
 template <int slots, class Rule>
 class Copies {
@@ -140,25 +153,44 @@ class Copies {
   std::int64_t changed() const { return lanes::add_up(changed_.total()); }
 
   void pack() {
-    for (std::int64_t k = 0; k < job_.sites * lanes::width; ++k) spins_[k] = 0;
-    over_bits([this](std::int64_t index, int copy, int lane, int bit) {
-      copies_[lane] |= 1ull << bit;
-      const std::int8_t* field = job_.field + index * job_.sites * 2 + copy;
-      for (std::int64_t i = 0; i < job_.sites; ++i)
-        spins_[i * lanes::width + lane] |= static_cast<std::uint64_t>(field[2 * i] > 0) << bit;
+    over_tiles([this](std::int64_t site, int lane, std::int64_t count, std::int8_t* const* there) {
+      std::uint64_t tile[tile_size];
+      for (int r = 0; r < tile_size; ++r) tile[r] = there[r] == nullptr ? 0 : ups_of(there[r], 2 * count);
+      transpose_pairs(tile);
+      for (std::int64_t i = 0; i < count; ++i) spins_[(site + i) * lanes::width + lane] = tile[i];
     });
+    over_bits([this](std::int64_t, int, int lane, int bit) { copies_[lane] |= 1ull << bit; });
   }
 
   void unpack() const {
-    over_bits([this](std::int64_t index, int copy, int lane, int bit) {
-      std::int8_t* field = job_.field + index * job_.sites * 2 + copy;
-      for (std::int64_t i = 0; i < job_.sites; ++i)
-        field[2 * i] = (spins_[i * lanes::width + lane] >> bit & 1) != 0 ? 1 : -1;
+    over_tiles([this](std::int64_t site, int lane, std::int64_t count, std::int8_t* const* there) {
+      std::uint64_t tile[tile_size] = {};
+      for (std::int64_t i = 0; i < count; ++i) tile[i] = spins_[(site + i) * lanes::width + lane];
+      transpose_pairs(tile);
+      for (int r = 0; r < tile_size; ++r)
+        if (there[r] != nullptr) write_spins(tile[r], there[r], 2 * count);
     });
   }
 
  private:
   lanes::Vector at(std::int32_t site) const { return lanes::load(spins_ + site * lanes::width); }
+
+  // Calls visit(first site, lane, sites, where each of the 32 replicas of that lane holds them, or null) for every
+  // stretch of 32 sites.
+  template <class Visit>
+  void over_tiles(const Visit& visit) const {
+    const std::int64_t replicas = job_.batch / job_.rungs;
+    for (int lane = 0; lane < lanes::width; ++lane)
+      for (std::int64_t site = 0; site < job_.sites; site += tile_size) {
+        std::int8_t* there[tile_size];
+        for (int r = 0; r < tile_size; ++r) {
+          const std::int64_t replica = tile_size * (job_.first_word + first_ + lane) + r - job_.first_replica;
+          const bool is_there = replica >= 0 && replica < replicas;
+          there[r] = is_there ? job_.field + ((replica * job_.rungs + rung_) * job_.sites + site) * 2 : nullptr;
+        }
+        visit(site, lane, job_.sites - site < tile_size ? job_.sites - site : tile_size, there);
+      }
+  }
 
   // Calls visit(index of the field, copy, lane, bit) for every bit that belongs to a copy.
   template <class Visit>

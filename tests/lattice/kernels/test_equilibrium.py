@@ -85,5 +85,5 @@ def test_large_lattices_within_four_standard_errors_of_kaufman(case: Case, steps
     stream = Stream.from_seed(4).fold(case.name)
     exact = case.exact_values()
     (energy,) = estimate_means(case.build(), stream, exact, 2, 1000, steps, "cold")["energy"]
-    assert energy.error < 2e-4
+    assert energy.error < 5e-4
     assert abs(compare(energy, exact["energy"][0]).deviation) < 4

@@ -1,0 +1,51 @@
+"""Heat-bath sweeps of spin glasses, many copies at once: first the exact energy of a small one, then the time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.catalogue import list_isas
+from benchmarks.judgement import Verdict
+from benchmarks.race import ROUNDS, note
+from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.glass import SpinGlass
+from pyqmc_art.lattice.kernels.glass import GlassHeatBath
+from pyqmc_art.lattice.observables import Energy
+from pyqmc_art.rng import Stream
+
+REPLICAS = 512
+STEPS = 100
+STREAM = Stream.from_seed(17)
+SHAPES = {2: (64, 64), 3: (16, 16, 16)}
+
+
+def check(disorder):
+    """Deviation, in standard errors, of the energy of independent 4 x 4 glasses from the enumerated one."""
+    action = SpinGlass(Lattice((4, 4)), beta=0.5, disorder=disorder)
+    states = (2 * (np.arange(2**16)[:, None] >> np.arange(16) & 1) - 1).astype(np.int8).reshape(-1, 4, 4)
+    energy = Energy()(action, np.stack([states, states], axis=-1))
+    p = np.exp(-16 * action.beta * (energy - energy.min()))
+    p /= p.sum()
+    kernel = GlassHeatBath(action)
+    state, _, _ = kernel.advance(STREAM, kernel.init(kernel.start(STREAM, REPLICAS)), 200)
+    spread = np.sqrt(p @ energy**2 - (p @ energy) ** 2) / np.sqrt(2 * REPLICAS)
+    return float((Energy()(action, state.field).mean() - p @ energy) / spread)
+
+
+@pytest.mark.parametrize("disorder", ["bimodal", "gaussian"])
+@pytest.mark.parametrize("dimension", SHAPES)
+@pytest.mark.parametrize("isa", list_isas())
+def test_glass(benchmark, paddock, monkeypatch, isa, dimension, disorder):
+    monkeypatch.setenv("PYQMC_ISA", isa)
+    deviation = check(disorder)
+    assert abs(deviation) < 5
+    action = SpinGlass(Lattice(SHAPES[dimension]), beta=0.7, disorder=disorder)
+    kernel = GlassHeatBath(action, threads=1)
+    state = kernel.init(kernel.start(STREAM, REPLICAS))
+    benchmark.pedantic(lambda: kernel.advance(STREAM, state, STEPS), rounds=ROUNDS, warmup_rounds=1, iterations=1)
+    if not benchmark.disabled:
+        cost = 1e9 * np.array(benchmark.stats.stats.data) / (STEPS * state.field.size)
+        case = f"{disorder} spin glass {' x '.join(map(str, action.lattice.shape))}, {2 * REPLICAS} copies"
+        verdict = Verdict(True, f"energy of a 4 x 4 glass off by {deviation:.1f} standard errors")
+        note(paddock, benchmark, "heat-bath", case, isa, "update", cost, verdict)

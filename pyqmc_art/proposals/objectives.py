@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pyqmc_art.learning.fit import Batches, Loss
+from pyqmc_art.proposals.curriculum import Curriculum
 from pyqmc_art.proposals.energy import evaluate_action
 from pyqmc_art.proposals.flow import Flow
-from pyqmc_art.proposals.targets import Targets
 from pyqmc_art.protocols import Field
 from pyqmc_art.rng import Stream
 
@@ -78,19 +78,19 @@ class FlowObjective:
 
     Parameters
     ----------
-    targets : the action of each step
+    curriculum : the action of each step
     forward : share of the forward divergence, over fields of the target; 0 to 1
     path : whether the gradient of the first part is that of the paths alone
     """
 
-    targets: Targets
+    curriculum: Curriculum
     forward: float = 0.0
     path: bool = False
 
     def __call__(self, model: Any, batch: Any) -> Tensor:
         """Loss of a batch (number, z, ln q_free(z), fields)."""
         number, z, log_base, fields = batch
-        action = self.targets.at(number)
+        action = self.curriculum.at(number)
         place = model.plan.place(action.couplings()) if model.plan.condition is not None else ()
         condition = torch.tensor(place, dtype=torch.float64, device=z.device) if place else None
         total: Tensor = z.new_zeros(())

@@ -22,12 +22,12 @@ from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.learning.pretrained import check_target, write_durably
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.monitor import Silent
+from pyqmc_art.proposals.curriculum import Curriculum
 from pyqmc_art.proposals.examination import Examiner, stop_contradictions
 from pyqmc_art.proposals.flow import Flow, FlowShape
 from pyqmc_art.proposals.models import describe_action, digest_of, load_flow, save_flow
 from pyqmc_art.proposals.objectives import FlowObjective, flow_batches
 from pyqmc_art.proposals.samples import CHAINS, draw_samples, read_samples
-from pyqmc_art.proposals.targets import Targets
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.importance import Weights
@@ -201,7 +201,7 @@ def _fit(
 ) -> FitResult:  # fmt: skip
     action = flow.action
     ramp = round(training.ramp * training.steps)
-    targets = Targets(action, dict(training.begin), ramp, training.plan, stream.fold("targets"))
+    curriculum = Curriculum(action, dict(training.begin), ramp, training.plan, stream.fold("targets"))
     held_out = draw_samples(action, _HELD_OUT_EACH, stream.fold("held out fields"), threads)
     fields: NDArray[np.float64] | None = None
     if training.forward and training.data is not None:
@@ -210,7 +210,7 @@ def _fit(
         fields = draw_samples(action, training.samples // CHAINS, stream.fold("fields"), threads)
     flat = None if fields is None else fields.reshape(-1, *action.lattice.shape)
     return fit(
-        flow, FlowObjective(targets, training.forward, training.path_gradient),
+        flow, FlowObjective(curriculum, training.forward, training.path_gradient),
         flow_batches(flow, training.batch, stream, flat), training.fit_options, stream=stream.fold("fit"), out=work,
         resume=resume, evaluate=Examiner(flow, held_out, training.forward, stream), watch=stop_contradictions,
         monitor=monitor, label="flow",

@@ -14,10 +14,10 @@ pytest.importorskip("accelerate", reason="accelerate is not installed")
 
 import pyqmc_art as qa  # noqa: E402
 from pyqmc_art.errors import InputError  # noqa: E402
+from pyqmc_art.proposals.curriculum import Curriculum  # noqa: E402
 from pyqmc_art.proposals.flow import Flow, FlowShape  # noqa: E402
 from pyqmc_art.proposals.objectives import FlowObjective, flow_batches  # noqa: E402
 from pyqmc_art.proposals.samples import draw_samples, read_samples  # noqa: E402
-from pyqmc_art.proposals.targets import Targets  # noqa: E402
 from pyqmc_art.rng import Stream  # noqa: E402
 from pyqmc_art.testing.torus import TORUS, torus_p_value  # noqa: E402
 from pyqmc_art.testing.verdict import BUDGET  # noqa: E402
@@ -48,7 +48,7 @@ def gradients(flow: Any, objective: FlowObjective, count: int, fields: Any = Non
 @pytest.mark.parametrize("plan", [FlowShape(2, (3,)), MIXED], ids=["equivariant", "mixture"])
 def test_path_gradients_agree_with_plain_ones_on_average(plan: FlowShape) -> None:
     """The term that is left out has the mean zero."""
-    flow, targets = crooked(plan), Targets(TORUS)
+    flow, targets = crooked(plan), Curriculum(TORUS)
     one, two = (gradients(flow, FlowObjective(targets, path=path), 100) for path in (False, True))
     error = np.hypot(one.std(axis=0), two.std(axis=0)) / np.sqrt(100)
     deviation = (one.mean(axis=0) - two.mean(axis=0)) / np.maximum(error, 1e-12)
@@ -63,7 +63,7 @@ def test_path_gradients_vanish_where_the_flow_is_the_target() -> None:
     with torch.no_grad():
         for layer in flow.layers:
             layer.net[-1].weight.zero_()
-    plain, path = (gradients(flow, FlowObjective(Targets(free), path=path), 3) for path in (False, True))
+    plain, path = (gradients(flow, FlowObjective(Curriculum(free), path=path), 3) for path in (False, True))
     assert np.abs(path).max() < 1e-6
     assert np.abs(plain).max() > 1e-3
 
@@ -72,7 +72,7 @@ def test_the_forward_divergence_falls_and_has_the_right_slope() -> None:
     """Its gradient against differences, on a flow of float64."""
     flow = crooked(MIXED).double()
     fields = draw_samples(TORUS, 2, STREAM.fold("fields"), 1).reshape(-1, 2, 2)
-    objective, batch = FlowObjective(Targets(TORUS), forward=1.0), flow_batches(flow, 32, STREAM, fields)(3)
+    objective, batch = FlowObjective(Curriculum(TORUS), forward=1.0), flow_batches(flow, 32, STREAM, fields)(3)
     objective(flow, batch).backward()
     weight = flow.layers[0].net[0].weight
     slope = float(weight.grad.flatten()[2])
@@ -91,28 +91,28 @@ def test_shares_add_up_and_batches_are_functions_of_their_number() -> None:
     for one, two in zip(batches(5)[1:], batches(5)[1:], strict=True):
         assert torch.equal(one, two)
     assert not torch.equal(batches(5)[3], batches(6)[3])
-    values = [float(FlowObjective(Targets(TORUS), share)(flow, batches(5)).detach()) for share in (0.0, 0.25, 1.0)]
+    values = [float(FlowObjective(Curriculum(TORUS), share)(flow, batches(5)).detach()) for share in (0.0, 0.25, 1.0)]
     assert values[1] == pytest.approx(0.75 * values[0] + 0.25 * values[2])
 
 
 def test_targets_of_every_step() -> None:
-    ramp = Targets(TORUS, {"m2": -2.0, "lam": 4.0}, ramp=10)
+    ramp = Curriculum(TORUS, {"m2": -2.0, "lam": 4.0}, ramp=10)
     assert [ramp.at(step).m2 for step in (0, 5, 10, 11)] == [-2.0, -3.0, -4.0, -4.0]
     assert ramp.at(10) == ramp.at(99) == TORUS
     plan = FlowShape(condition=((-5.0, -3.0), (7.0, 9.0)))
-    drawn = [Targets(TORUS, plan=plan, stream=STREAM).at(step) for step in range(200)]
-    assert drawn[3] == Targets(TORUS, plan=plan, stream=STREAM).at(3)
+    drawn = [Curriculum(TORUS, plan=plan, stream=STREAM).at(step) for step in range(200)]
+    assert drawn[3] == Curriculum(TORUS, plan=plan, stream=STREAM).at(3)
     assert abs(np.mean([a.m2 for a in drawn]) + 4) < 0.25
     assert {a.lattice for a in drawn} == {TORUS.lattice}
     assert -5 <= min(a.m2 for a in drawn) < -4.9
     with pytest.raises(InputError, match="unknown coupling 'lamb'; did you mean 'lam'"):
-        Targets(TORUS, {"lamb": 1.0}, ramp=1)
+        Curriculum(TORUS, {"lamb": 1.0}, ramp=1)
     with pytest.raises(InputError, match="has 0 steps"):
-        Targets(TORUS, {"lam": 1.0})
+        Curriculum(TORUS, {"lam": 1.0})
     with pytest.raises(InputError, match="leave the ramp out"):
-        Targets(TORUS, {"lam": 1.0}, 5, plan)
+        Curriculum(TORUS, {"lam": 1.0}, 5, plan)
     with pytest.raises(InputError, match="lam is -1"):
-        Targets(TORUS, {"lam": -1.0}, ramp=5)
+        Curriculum(TORUS, {"lam": -1.0}, ramp=5)
 
 
 @pytest.mark.parametrize("convention", ["A", "C", "D"])

@@ -17,7 +17,7 @@ _COUPLINGS: Final = ("m2", "lam")
 
 
 @dataclass(frozen=True)
-class Targets:
+class Curriculum:
     """The action of step 0, 1, ..., a pure function of the number of the step.
 
     Parameters
@@ -36,7 +36,7 @@ class Targets:
     Examples
     --------
     >>> from pyqmc_art.lattice.geometry import Lattice
-    >>> targets = Targets(Phi4(Lattice((4, 4)), -4.0, 5.0), {"lam": 9.0}, ramp=8)
+    >>> targets = Curriculum(Phi4(Lattice((4, 4)), -4.0, 5.0), {"lam": 9.0}, ramp=8)
     >>> [targets.at(step).lam for step in (0, 2, 8, 100)]
     [9.0, 8.0, 5.0, 5.0]
     """

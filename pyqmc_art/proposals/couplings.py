@@ -31,7 +31,7 @@ class Coupling(nn.Module):
     condition : couplings that the map depends on, none for 0
     """
 
-    mask: Tensor
+    read: Tensor
 
     def __init__(
         self,
@@ -46,23 +46,28 @@ class Coupling(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.equivariant, self.odd, self.even = tuple(shape), equivariant, odd, even
-        parity = np.indices(self.shape).sum(axis=0) % 2
-        self.register_buffer("mask", torch.from_numpy((parity == colour).astype(np.float64)), persistent=False)
+        parity = np.indices(self.shape).sum(axis=0).ravel() % 2
+        self.register_buffer("read", torch.from_numpy(parity == colour), persistent=False)
         self.net = Reader(self.shape, hidden, odd + (2 if equivariant else 1) * even, network, equivariant)
         self.scales = nn.ParameterList(nn.Parameter(torch.zeros(n, condition)) for n in hidden if condition)
         self.drift = nn.Parameter(torch.zeros(even, condition)) if condition else None
 
     def parameters_at(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Odd and even parameters on all sites, float32 of shapes (n, odd, *shape) and (n, even, *shape)."""
+        """Odd and even parameters at the moved sites, float32 of shapes (n, odd, moved) and (n, even, moved)."""
         kind = next(self.net.parameters()).dtype
         scales = [] if condition is None else [1 + scale @ condition.to(kind) for scale in self.scales]
-        out = self.net.read((x * self.mask).to(kind), scales)
+        out = self.net.read(x, self.read, scales)
         t, rest = out[:, : self.odd], out[:, self.odd :]
         even = rest[:, : self.even] * rest[:, self.even :] if self.equivariant else rest
         if self.drift is not None and condition is not None:
             shift = self.drift @ condition.to(even.dtype)
-            even = even + shift.reshape(-1, *[1] * len(self.shape))
+            even = even + shift[:, None]
         return t, even
+
+    def replace(self, x: Tensor, moved: Tensor) -> Tensor:
+        """Put new values, (n, moved), at the sites that are moved."""
+        flat = x.flatten(1)
+        return flat.masked_scatter((~self.read).expand_as(flat), moved).reshape(x.shape)
 
 
 class AffineCoupling(Coupling):
@@ -92,21 +97,20 @@ class AffineCoupling(Coupling):
         self.log_scale = nn.Parameter(torch.zeros(()))
 
     def _read(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        """s and t on all sites, zero on those that are read; float64."""
+        """s and t at the moved sites, float64."""
         t, raw = self.parameters_at(x, condition)
         s = LARGEST_LOG_SCALE * torch.tanh((raw[:, 0] + self.log_scale) / LARGEST_LOG_SCALE)
-        moved = 1 - self.mask
-        return s.double() * moved, t[:, 0].double() * moved
+        return s.double(), t[:, 0].double()
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map x, float64 of shape (n, *shape), to y; and ln |det dy/dx|, shape (n,)."""
         s, t = self._read(x, condition)
-        return x * s.exp() + t, s.flatten(1).sum(1)
+        return self.replace(x, x.flatten(1)[:, ~self.read] * s.exp() + t), s.sum(1)
 
     def inverse(self, y: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map y to x, and ln |det dx/dy|."""
         s, t = self._read(y, condition)
-        return (y - t) * (-s).exp(), -s.flatten(1).sum(1)
+        return self.replace(y, (y.flatten(1)[:, ~self.read] - t) * (-s).exp()), -s.sum(1)
 
 
 __all__ = ["LARGEST_LOG_SCALE", "NETWORKS", "AffineCoupling", "Coupling"]

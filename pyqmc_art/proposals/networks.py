@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise, product
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pyqmc_art.backends import resolve
 from pyqmc_art.errors import InputError, unknown
+from pyqmc_art.ops import readers
 
 NETWORKS: Final = ("conv", "dense")
 
 _CONVOLUTIONS: Final = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _MOST_AXES: Final = 4
 _LAST_GAIN: Final = 0.3
+_LEAK: Final = 0.01
 
 
 class Convolution4d(nn.Module):
@@ -70,7 +74,7 @@ class Reader(nn.Sequential):
         layers: list[nn.Module] = []
         for one, two in pairwise(widths):
             layers.append(nn.Linear(one, two, bias=not odd) if dense else _convolution(len(shape), one, two, not odd))
-            layers.append(nn.Tanh() if odd else nn.LeakyReLU())
+            layers.append(nn.Tanh() if odd else nn.LeakyReLU(_LEAK))
         layers.pop()
         with torch.no_grad():
             for weight in layers[-1].parameters():
@@ -78,17 +82,67 @@ class Reader(nn.Sequential):
         super().__init__(*layers)
         self.shape, self.dense, self.odd, self.outputs = tuple(shape), dense, odd, outputs
 
-    def read(self, given: Tensor, scales: Sequence[Tensor] = ()) -> Tensor:
-        """Map the field, zero where it is not to be read, (n, *shape), to (n, outputs, *shape).
+    def read(self, field: Tensor, read: Tensor, scales: Sequence[Tensor] = ()) -> Tensor:
+        """Map the sites of a field that are read to the outputs at the others, shape (n, outputs, others).
 
-        ``scales`` multiply the channels of each hidden layer.
+        Parameters
+        ----------
+        field : shape (n, *shape)
+        read : bool, flat: which sites are read
+        scales : multiply the channels of each hidden layer
         """
-        x = given.reshape(len(given), -1) if self.dense else given[:, None]
+        kind = next(self.parameters()).dtype
+        if not self.dense and kind == torch.float32 and field.device.type == "cpu" and resolve() == "cpp":
+            return self._read_compiled(field, read, scales)
+        given = (field.flatten(1) * read).to(kind).reshape(field.shape)
+        x = given.flatten(1) if self.dense else given[:, None]
         for number, layer in enumerate(self):
             x = layer(x)
             if number % 2 and scales:
                 x = x * scales[number // 2].reshape(-1, *[1] * (x.ndim - 2))
-        return x.reshape(len(given), self.outputs, *self.shape)
+        return x.reshape(len(given), self.outputs, -1)[:, :, ~read]
+
+    def _read_compiled(self, field: Tensor, read: Tensor, scales: Sequence[Tensor]) -> Tensor:
+        """The same by the compiled loops, which leave out what is not read and not wanted."""
+        layers: list[Any] = list(self)[::2]
+        weights = [layer.weight.flatten(2).permute(2, 1, 0) for layer in layers]
+        for number, scale in enumerate(scales):
+            weights[number + 1] = weights[number + 1] * scale[:, None]
+        biases = [weights[k].new_zeros(weights[k].shape[2]) if self.odd else layers[k].bias for k in range(len(layers))]
+        given = field.flatten(1)[:, read].float()
+        tables = _find_tables(self.shape, tuple(read.tolist()), len(layers))
+        out: Tensor = _Reading.apply(given, tables, -1.0 if self.odd else _LEAK, len(weights), *weights, *biases)
+        return out
+
+
+@lru_cache(maxsize=64)
+def _find_tables(shape: tuple[int, ...], read: tuple[bool, ...], depth: int) -> readers.ReaderTables:
+    return readers.make_tables(shape, np.array(read), depth)
+
+
+class _Reading(torch.autograd.Function):
+    """The compiled network and its gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, given: Tensor, tables: readers.ReaderTables, slope: float, depth: int, *free: Tensor
+    ) -> Tensor:
+        arrays = [np.ascontiguousarray(t.detach().numpy()) for t in (given, *free)]
+        ctx.arrays, ctx.tables, ctx.slope, ctx.depth = arrays, tables, slope, depth
+        found = readers.read_sites(
+            arrays[0], tables, arrays[1 : 1 + depth], arrays[1 + depth :], slope, torch.get_num_threads()
+        )
+        return torch.from_numpy(found)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        arrays, depth = ctx.arrays, ctx.depth
+        pull = np.ascontiguousarray(gradients[0].numpy())
+        given, weights, biases = readers.read_sites_backward(
+            arrays[0], ctx.tables, arrays[1 : 1 + depth], arrays[1 + depth :], ctx.slope, pull, torch.get_num_threads()
+        )
+        slopes = [torch.from_numpy(a) for a in (given, *weights, *biases)]
+        return slopes[0], None, None, None, *slopes[1:]
 
 
 def _convolution(axes: int, first: int, last: int, bias: bool) -> nn.Module:

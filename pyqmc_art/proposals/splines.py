@@ -110,9 +110,8 @@ class SplineCoupling(Coupling):
     def _read(self, x: Tensor, condition: Tensor | None) -> tuple[Knots, Tensor, Tensor]:
         """Knots, s and t at the moved sites, (n, moved, ...), float64."""
         odd, even = self.parameters_at(x, condition)
-        moved = (self.mask == 0).flatten()
-        t = odd.flatten(2)[:, 0][:, moved].double()
-        raw = even.flatten(2)[:, :, moved].transpose(1, 2).double() + self.constants.double()
+        t = odd[:, 0].double()
+        raw = even.transpose(1, 2).double() + self.constants.double()
         k = self.bins
         low = 0.0 if self.equivariant else -self.reach
         edges = [self._edges(raw[..., :k], low), self._edges(raw[..., k : 2 * k], low)]
@@ -126,19 +125,15 @@ class SplineCoupling(Coupling):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map x, float64 of shape (n, *shape), to y; and ln |det dy/dx|, shape (n,)."""
         knots, s, t = self._read(x, condition)
-        flat, moved = x.flatten(1), (self.mask == 0).flatten()
-        here = flat[:, moved]
+        here = x.flatten(1)[:, ~self.read]
         y, log_slope = follow_spline(here.abs() if self.equivariant else here, knots)
         y = (torch.where(here < 0, -y, y) if self.equivariant else y) * s.exp() + t
-        out = flat.masked_scatter(moved.expand_as(flat), y).reshape(x.shape)
-        return out, (log_slope + s).sum(1)
+        return self.replace(x, y), (log_slope + s).sum(1)
 
     def inverse(self, y: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map y to x, and ln |det dx/dy|."""
         knots, s, t = self._read(y, condition)
-        flat, moved = y.flatten(1), (self.mask == 0).flatten()
-        here = (flat[:, moved] - t) * (-s).exp()
+        here = (y.flatten(1)[:, ~self.read] - t) * (-s).exp()
         x, log_slope = unfollow_spline(here.abs() if self.equivariant else here, knots)
         x = torch.where(here < 0, -x, x) if self.equivariant else x
-        out = flat.masked_scatter(moved.expand_as(flat), x).reshape(y.shape)
-        return out, (log_slope - s).sum(1)
+        return self.replace(y, x), (log_slope - s).sum(1)

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("accelerate", reason="accelerate is not installed")
 
 import pyqmc_art as qa  # noqa: E402
+from pyqmc_art.backends import list_available  # noqa: E402
 from pyqmc_art.errors import InputError  # noqa: E402
 from pyqmc_art.lattice.geometry import Lattice  # noqa: E402
 from pyqmc_art.lattice.scalar import Phi4  # noqa: E402
@@ -182,6 +183,25 @@ def test_ln_z_of_the_torus(size: float) -> None:
     found = qa.judge_proposal(TORUS, crooked(TORUS, FlowShape(4, (4,)), size), 60_000)
     assert abs(found.log_partition.deviation(LN_Z)) < 5
     assert found.lower_bound.value < LN_Z
+
+
+@pytest.mark.skipif("cpp" not in list_available(), reason="the compiled module is not built")
+@pytest.mark.parametrize("name", ["conv", "odd extent", "three axes", "four axes, conv", "spline", "ranges"])
+def test_compiled_networks_are_the_networks_of_torch(name: str) -> None:
+    """Fields, densities and all gradients to the precision of float32."""
+    flow, found = crooked(*PLANS[name], 0.2), {}
+    for backend in ("cpp", "python"):
+        with qa.use_backend(backend):
+            flow.zero_grad()
+            loss = reverse_kl(flow.action)(flow, base_batches(flow, 21, STREAM)(0))
+            loss.backward()
+            slopes = torch.cat([p.grad.flatten().double() for p in flow.parameters()])
+            found[backend] = (float(loss.detach()), slopes, flow.draw(STREAM, 5).field)
+    one, two = found["cpp"], found["python"]
+    assert one[0] == pytest.approx(two[0], rel=1e-4)
+    assert float((one[1] - two[1]).abs().max()) < 1e-3 * float(two[1].abs().max())
+    np.testing.assert_allclose(one[2], two[2], atol=1e-4)
+    assert not np.array_equal(one[2], two[2])
 
 
 def test_the_gradient_of_the_action() -> None:

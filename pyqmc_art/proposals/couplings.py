@@ -32,6 +32,7 @@ class Coupling(nn.Module):
     """
 
     read: Tensor
+    moved: Tensor
 
     def __init__(
         self,
@@ -47,7 +48,8 @@ class Coupling(nn.Module):
         super().__init__()
         self.shape, self.equivariant, self.odd, self.even = tuple(shape), equivariant, odd, even
         parity = np.indices(self.shape).sum(axis=0).ravel() % 2
-        self.register_buffer("read", torch.from_numpy(parity == colour), persistent=False)
+        self.register_buffer("read", torch.from_numpy(np.flatnonzero(parity == colour)), persistent=False)
+        self.register_buffer("moved", torch.from_numpy(np.flatnonzero(parity != colour)), persistent=False)
         self.net = Reader(self.shape, hidden, odd + (2 if equivariant else 1) * even, network, equivariant)
         self.scales = nn.ParameterList(nn.Parameter(torch.zeros(n, condition)) for n in hidden if condition)
         self.drift = nn.Parameter(torch.zeros(even, condition)) if condition else None
@@ -56,7 +58,7 @@ class Coupling(nn.Module):
         """Odd and even parameters at the moved sites, float32 of shapes (n, odd, moved) and (n, even, moved)."""
         kind = next(self.net.parameters()).dtype
         scales = [] if condition is None else [1 + scale @ condition.to(kind) for scale in self.scales]
-        out = self.net.read(x, self.read, scales)
+        out = self.net.read(x, self.read, self.moved, scales)
         t, rest = out[:, : self.odd], out[:, self.odd :]
         even = rest[:, : self.even] * rest[:, self.even :] if self.equivariant else rest
         if self.drift is not None and condition is not None:
@@ -66,8 +68,11 @@ class Coupling(nn.Module):
 
     def replace(self, x: Tensor, moved: Tensor) -> Tensor:
         """Put new values, (n, moved), at the sites that are moved."""
-        flat = x.flatten(1)
-        return flat.masked_scatter((~self.read).expand_as(flat), moved).reshape(x.shape)
+        return x.flatten(1).index_copy(1, self.moved, moved).reshape(x.shape)
+
+    def pick(self, x: Tensor) -> Tensor:
+        """Values at the sites that are moved, (n, moved)."""
+        return x.flatten(1).index_select(1, self.moved)
 
 
 class AffineCoupling(Coupling):
@@ -105,12 +110,12 @@ class AffineCoupling(Coupling):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map x, float64 of shape (n, *shape), to y; and ln |det dy/dx|, shape (n,)."""
         s, t = self._read(x, condition)
-        return self.replace(x, x.flatten(1)[:, ~self.read] * s.exp() + t), s.sum(1)
+        return self.replace(x, self.pick(x) * s.exp() + t), s.sum(1)
 
     def inverse(self, y: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map y to x, and ln |det dx/dy|."""
         s, t = self._read(y, condition)
-        return self.replace(y, (y.flatten(1)[:, ~self.read] - t) * (-s).exp()), -s.sum(1)
+        return self.replace(y, (self.pick(y) - t) * (-s).exp()), -s.sum(1)
 
 
 __all__ = ["LARGEST_LOG_SCALE", "NETWORKS", "AffineCoupling", "Coupling"]

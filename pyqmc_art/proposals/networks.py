@@ -82,25 +82,26 @@ class Reader(nn.Sequential):
         super().__init__(*layers)
         self.shape, self.dense, self.odd, self.outputs = tuple(shape), dense, odd, outputs
 
-    def read(self, field: Tensor, read: Tensor, scales: Sequence[Tensor] = ()) -> Tensor:
-        """Map the sites of a field that are read to the outputs at the others, shape (n, outputs, others).
+    def read(self, field: Tensor, read: Tensor, moved: Tensor, scales: Sequence[Tensor] = ()) -> Tensor:
+        """Map the sites of a field that are read to the outputs at the others, shape (n, outputs, moved).
 
         Parameters
         ----------
         field : shape (n, *shape)
-        read : bool, flat: which sites are read
+        read, moved : numbers of the sites that are read, and of the others
         scales : multiply the channels of each hidden layer
         """
         kind = next(self.parameters()).dtype
         if not self.dense and kind == torch.float32 and field.device.type == "cpu" and resolve() == "cpp":
             return self._read_compiled(field, read, scales)
-        given = (field.flatten(1) * read).to(kind).reshape(field.shape)
-        x = given.flatten(1) if self.dense else given[:, None]
+        picked = field.flatten(1).index_select(1, read).to(kind)
+        given = picked.new_zeros(len(field), int(np.prod(self.shape))).index_copy(1, read, picked)
+        x = given if self.dense else given.reshape(len(field), 1, *self.shape)
         for number, layer in enumerate(self):
             x = layer(x)
             if number % 2 and scales:
                 x = x * scales[number // 2].reshape(-1, *[1] * (x.ndim - 2))
-        return x.reshape(len(given), self.outputs, -1)[:, :, ~read]
+        return x.reshape(len(given), self.outputs, -1).index_select(2, moved)
 
     def _read_compiled(self, field: Tensor, read: Tensor, scales: Sequence[Tensor]) -> Tensor:
         """The same by the compiled loops, which leave out what is not read and not wanted."""
@@ -109,15 +110,17 @@ class Reader(nn.Sequential):
         for number, scale in enumerate(scales):
             weights[number + 1] = weights[number + 1] * scale[:, None]
         biases = [weights[k].new_zeros(weights[k].shape[2]) if self.odd else layers[k].bias for k in range(len(layers))]
-        given = field.flatten(1)[:, read].float()
+        given = field.flatten(1).index_select(1, read).float()
         tables = _find_tables(self.shape, tuple(read.tolist()), len(layers))
         out: Tensor = _Reading.apply(given, tables, -1.0 if self.odd else _LEAK, len(weights), *weights, *biases)
         return out
 
 
 @lru_cache(maxsize=64)
-def _find_tables(shape: tuple[int, ...], read: tuple[bool, ...], depth: int) -> readers.ReaderTables:
-    return readers.make_tables(shape, np.array(read), depth)
+def _find_tables(shape: tuple[int, ...], read: tuple[int, ...], depth: int) -> readers.ReaderTables:
+    chosen = np.zeros(int(np.prod(shape)), bool)
+    chosen[list(read)] = True
+    return readers.make_tables(shape, chosen, depth)
 
 
 class _Reading(torch.autograd.Function):

@@ -125,7 +125,7 @@ class SplineCoupling(Coupling):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map x, float64 of shape (n, *shape), to y; and ln |det dy/dx|, shape (n,)."""
         knots, s, t = self._read(x, condition)
-        here = x.flatten(1)[:, ~self.read]
+        here = self.pick(x)
         y, log_slope = follow_spline(here.abs() if self.equivariant else here, knots)
         y = (torch.where(here < 0, -y, y) if self.equivariant else y) * s.exp() + t
         return self.replace(x, y), (log_slope + s).sum(1)
@@ -133,7 +133,7 @@ class SplineCoupling(Coupling):
     def inverse(self, y: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map y to x, and ln |det dx/dy|."""
         knots, s, t = self._read(y, condition)
-        here = (y.flatten(1)[:, ~self.read] - t) * (-s).exp()
+        here = (self.pick(y) - t) * (-s).exp()
         x, log_slope = unfollow_spline(here.abs() if self.equivariant else here, knots)
         x = torch.where(here < 0, -x, x) if self.equivariant else x
         return self.replace(y, x), (log_slope - s).sum(1)

@@ -9,6 +9,7 @@ void bind_discrete(pybind11::module_& module);
 void bind_glass(pybind11::module_& module);
 void bind_scalar(pybind11::module_& module);
 void bind_images(pybind11::module_& module);
+void bind_reader(pybind11::module_& module);
 void bind_capi(pybind11::module_& module);
 }  // namespace pyqmc::bind
 
@@ -26,5 +27,6 @@ PYBIND11_MODULE(_core, module) {
   pyqmc::bind::bind_glass(module);
   pyqmc::bind::bind_scalar(module);
   pyqmc::bind::bind_images(module);
+  pyqmc::bind::bind_reader(module);
   pyqmc::bind::bind_capi(module);
 }

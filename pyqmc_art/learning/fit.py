@@ -11,8 +11,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -44,6 +44,19 @@ Batches: TypeAlias = Callable[[int], Any]
 
 
 @dataclass(frozen=True)
+class Score:
+    """An evaluation with ``facts`` that are logged and kept in the history; the bar shows ``shown`` until the next."""
+
+    value: float
+    facts: Mapping[str, float] = field(default_factory=dict)
+    shown: Mapping[str, float] = field(default_factory=dict)
+
+
+Watch: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], None]
+"""Sees the history of all evaluations after each, resumed or not, and may raise."""
+
+
+@dataclass(frozen=True)
 class FitResult:
     """What a training came to.
 
@@ -55,6 +68,7 @@ class FitResult:
     best_step : where it was found
     stopped : ``"steps"`` (all done), ``"patience"`` or ``"until"``
     seconds : spent in this call
+    history : of all evaluations: step, loss, score and the facts of each
     """
 
     step: int
@@ -63,6 +77,7 @@ class FitResult:
     best_step: int
     stopped: str
     seconds: float
+    history: tuple[Mapping[str, Any], ...] = ()
 
 
 def fit(
@@ -74,7 +89,8 @@ def fit(
     stream: Stream,
     out: Path | None = None,
     resume: bool = False,
-    evaluate: Callable[[nn.Module], float] | None = None,
+    evaluate: Callable[[nn.Module], float | Score] | None = None,
+    watch: Watch | None = None,
     monitor: Monitor | None = None,
     label: str = "training",
     until: int | None = None,
@@ -92,6 +108,7 @@ def fit(
     out : folder for ``checkpoint-*`` and ``log.jsonl``; None keeps nothing
     resume : go on from the newest checkpoint in ``out``; without one, start
     evaluate : score of the model, greater is better, on examples whose works are not trained on
+    watch : sees every evaluation so far and may stop the training with an error
     monitor, label : what a person sees
     until : leave after so many steps in all, as if stopped there
 
@@ -128,9 +145,11 @@ def fit(
         try:
             while session.step < last and not session.impatient:
                 facts = session.advance(loss, batches)
-                monitor.advance(1, **facts)
+                monitor.advance(1, **facts, **session.shown)
                 if evaluate is not None and options.evaluate_every and session.step % options.evaluate_every == 0:
                     session.evaluate(evaluate)
+                    if watch is not None:
+                        watch(session.history)
                 if options.checkpoint_every and session.step % options.checkpoint_every == 0:
                     session.save()
                 if stop.requested and session.step < last:
@@ -145,8 +164,9 @@ def fit(
     stopped = "patience" if session.impatient else "steps" if session.step >= options.steps else "until"
     session.finish()
     return FitResult(
-        session.step, session.loss, session.best_score, session.best_step, stopped, time.perf_counter() - begun
-    )
+        session.step, session.loss, session.best_score, session.best_step, stopped, time.perf_counter() - begun,
+        tuple(session.history),
+    )  # fmt: skip
 
 
 class _Session:
@@ -166,6 +186,8 @@ class _Session:
         self.best_score: float | None = None
         self.best_step, self.worse = 0, 0
         self.best: dict[str, Tensor] = {}
+        self.history: list[dict[str, Any]] = []
+        self.shown: dict[str, float] = {}
         self.ema: dict[str, Tensor] = _copy(model) if options.ema is not None else {}
         self.begun = time.perf_counter()
 
@@ -216,10 +238,12 @@ class _Session:
             self._log(loss=total, learning_rate=rate, gradient_norm=norm if math.isfinite(norm) else None)
         return {"loss": total, "rate": rate}
 
-    def evaluate(self, evaluate: Callable[[nn.Module], float]) -> None:
+    def evaluate(self, evaluate: Callable[[nn.Module], float | Score]) -> None:
         """Score the weights that would be the result now, and keep the best."""
         with self._shown() as shown, torch.no_grad():
-            score = float(evaluate(shown))
+            found = evaluate(shown)
+            told = found if isinstance(found, Score) else Score(float(found))
+            score = told.value
             if not math.isfinite(score):
                 raise NumericalError(f"the evaluation at step {self.step} is {score}; expected a finite number")
             if self.best_score is None or score > self.best_score:
@@ -227,7 +251,9 @@ class _Session:
                 self.best = _copy(shown)
             else:
                 self.worse += 1
-        self._log(evaluation=score, best=self.best_score)
+        self.history.append({"step": self.step, "loss": self.loss, "score": score, **told.facts})
+        self.shown = dict(told.shown)
+        self._log(evaluation=score, best=self.best_score, **told.facts)
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -241,6 +267,7 @@ class _Session:
             "best_score": self.best_score,
             "best_step": self.best_step,
             "worse": self.worse,
+            "history": self.history,
             "scaler": None if scaler is None else scaler.state_dict(),
         }
         tensors = named("model", self.plain.state_dict()) | named("optimizer", optimizer_tensors(self.optimizer))
@@ -277,6 +304,7 @@ class _Session:
         facts = state.facts
         self.step, self.best_score, self.best_step = state.step, facts["best_score"], int(facts["best_step"])
         self.worse, self.loss = int(facts["worse"]), math.nan if facts["loss"] is None else float(facts["loss"])
+        self.history = list(facts.get("history", []))
         if self.accelerator.scaler is not None and facts["scaler"]:
             self.accelerator.scaler.load_state_dict(facts["scaler"])
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.record import Measurement, Record, read_all
+from benchmarks.sections import SECTIONS, Section
+from benchmarks.targets import render_targets
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
@@ -41,53 +42,6 @@ spins a Wolff update turns, so the mean, sites times m^2, is taken. *numba by ha
 """
 
 
-@dataclass(frozen=True)
-class Section:
-    """One table: a title, what is said under it, and whether figures are rates (units of work per ns)."""
-
-    title: str
-    text: str
-    rate: bool = False
-
-
-SECTIONS: Final[Mapping[str, Section]] = {
-    "metropolis": Section("Metropolis", "Spin updates per ns.", rate=True),
-    "heat-bath": Section("Heat bath", "Spin updates per ns.", rate=True),
-    "swendsen-wang": Section("Swendsen-Wang", "ns per site, for bonds, clusters and flips together."),
-    "wolff": Section("Wolff", "ns per flipped site."),
-    "constrained": Section("Exchange at fixed magnetization", "ns per attempted exchange."),
-    "resampling": Section(
-        "Patches of a picture",
-        "ns per source pixel and level. pyqmc_art and Pillow give the same bytes; who differs by more than "
-        "one grey level is listed as wrong. torch sees the cuts without their surroundings.",
-    ),
-    "isa": Section("Instruction sets", "ns per unit of work; every instruction set gives the same bytes."),
-    "backends": Section("Backends", "ns per unit of work; every backend gives the same bytes."),
-    "threads": Section(
-        "Threads", "ns on the wall per unit of work; the same bytes. On a busy machine (see its load) this says little."
-    ),
-    "chain": Section(
-        "The sampling loop", "ns per unit of work; sample() measures energy and magnetization after every step."
-    ),
-    "random": Section("Random numbers", "ns per byte."),
-}
-
-
-@dataclass(frozen=True)
-class Floor:
-    """What a kernel has to reach on the square Ising lattices, in ns for each unit of work."""
-
-    section: str
-    ceiling: float
-    words: str
-
-
-FLOORS: Final = (
-    Floor("metropolis", 1 / 0.15, "Metropolis: at least 0.15 spin updates per ns and core at L = 64 to 1024"),
-    Floor("swendsen-wang", 30.0, "Swendsen-Wang: at most 30 ns per site"),
-)
-
-
 def main() -> None:
     """Write the page."""
     PAGE.parent.mkdir(exist_ok=True)
@@ -108,30 +62,15 @@ def _render_record(name: str, record: Record) -> str:
         f"{m['processor']} ({m['architecture']}), {m['cores']} cores, {m['system']}; backend {m['backend']}, "
         f"instruction set {m['isa']}. {versions}. {record.date}, commit {record.commit[:12]}. Load average {before} "
         f"before and {after} after the run.\n",
-        _render_floors(record.measurements),
+        render_targets(record),
     ]
-    for key, section in SECTIONS.items():
+    others = {row.section: Section(row.section.capitalize(), "ns per unit of work.") for row in record.measurements}
+    for key, section in {**SECTIONS, **others, **SECTIONS}.items():
         rows = [row for row in record.measurements if row.section == key]
         if rows:
             parts += [f"### {section.title}\n", f"{section.text}\n", _render_section(section, rows)]
     parts += ["### What was judged, and the spread\n", _render_verdicts(record.measurements)]
     return "\n".join(parts)
-
-
-def _render_floors(rows: Sequence[Measurement]) -> str:
-    lines = []
-    for floor in FLOORS:
-        costs = [row.median for row in rows if row.section == floor.section and _is_square_ising(row) and row.median]
-        if costs:
-            worst = max(costs)
-            figure = f"{1 / worst:.3g} per ns" if SECTIONS[floor.section].rate else f"{worst:.3g} ns"
-            verdict = "reached" if worst <= floor.ceiling else "**missed**"
-            lines.append(f"* {floor.words}: {verdict} ({figure} at worst).")
-    return "\n".join([*lines, ""]) if lines else ""
-
-
-def _is_square_ising(row: Measurement) -> bool:
-    return row.contender == "pyqmc_art" and " on ising" in row.case and " square " in row.case
 
 
 def _render_section(section: Section, rows: Sequence[Measurement]) -> str:

@@ -1,0 +1,71 @@
+"""The tables of the page: their titles, their order, and what is said under each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table: a title, what is said under it, and whether figures are rates (units of work per ns)."""
+
+    title: str
+    text: str
+    rate: bool = False
+
+
+SECTIONS: Final[Mapping[str, Section]] = {
+    "metropolis": Section("Metropolis", "Spin updates per ns.", rate=True),
+    "heat-bath": Section("Heat bath", "Spin updates per ns.", rate=True),
+    "swendsen-wang": Section("Swendsen-Wang", "ns per site, for bonds, clusters and flips together."),
+    "wolff": Section("Wolff", "ns per flipped site."),
+    "constrained": Section("Exchange at fixed magnetization", "ns per attempted exchange."),
+    "effective": Section(
+        "Cost of an effective sample",
+        "Microseconds of one core for each effective sample of m² at the critical coupling, with the standard error "
+        "that the autocorrelation time has; measurements included, the start not. An effective sample is 2 tau_int "
+        "steps. *byte by byte* is the Metropolis sweep with a byte for each spin; multi-spin does the same updates, 64 "
+        "to a word. Tempering pays for all rungs of its ladder and uses the critical one. A dash: fewer effective "
+        "samples in the time given than an estimate of tau_int needs.",
+    ),
+    "hmc": Section(
+        "HMC of phi^4",
+        "Microseconds of one core for each effective sample of M, with the standard error that the autocorrelation "
+        "time has, at the couplings where the lattice is four correlation lengths wide. *numpy by hand* is "
+        "`benchmarks/numpy_by_hand.py`, vectorised over its chains; both integrate with the same leapfrog steps.",
+    ),
+    "force": Section("Force of phi^4", "ns on the wall per site and force evaluation in trajectories of HMC."),
+    "resampling": Section(
+        "Patches of a picture",
+        "ns per source pixel and level. pyqmc_art and Pillow give the same bytes; who differs by more than "
+        "one grey level, by another filter or none against aliasing, is listed as wrong. torch, torchvision, OpenCV and pyvips see the cuts without their "
+        "surroundings. pillow-simd has Pillow's name, so it runs in a process of its own.",
+    ),
+    "isa": Section("Instruction sets", "ns per unit of work; every instruction set gives the same bytes."),
+    "backends": Section("Backends", "ns per unit of work; every backend gives the same bytes."),
+    "threads": Section(
+        "Threads", "ns on the wall per unit of work; the same bytes. On a busy machine (see its load) this says little."
+    ),
+    "size": Section(
+        "Size",
+        "ns on the wall per unit of work. From 2048 on the configuration is one of 1024 x 1024 laid side by side: what "
+        "it costs is judged there, the answer at the smaller size.",
+    ),
+    "memory": Section(
+        "Memory",
+        "Bytes per site, or per pixel of the source, that a process needs more at its peak when a kernel runs than "
+        "before; for kernels the field of one byte a site is among them, for pictures the source is not.",
+    ),
+    "chain": Section(
+        "The sampling loop", "ns per unit of work; sample() measures energy and magnetization after every step."
+    ),
+    "random": Section("Random numbers", "ns per byte.", rate=False),
+    "statistics": Section("Statistics", "ns per unit of work, beside the library that does the same."),
+    "machine": Section(
+        "This machine",
+        "What it can do at most: ns per byte through memory (bytes read and written are both counted), ns per "
+        "instruction of loops that do nothing else, ns per dependent read of a random place.",
+    ),
+}

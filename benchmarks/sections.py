@@ -9,11 +9,19 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Section:
-    """One table: a title, what is said under it, and whether figures are rates (units of work per ns)."""
+    """One table.
+
+    Parameters
+    ----------
+    title, text : its heading, and what is said under it
+    rate : figures are units of work per ns, not ns for each unit
+    scale : factor of the figures that are shown
+    """
 
     title: str
     text: str
     rate: bool = False
+    scale: float = 1.0
 
 
 SECTIONS: Final[Mapping[str, Section]] = {
@@ -29,12 +37,14 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "steps. *byte by byte* is the Metropolis sweep with a byte for each spin; multi-spin does the same updates, 64 "
         "to a word. Tempering pays for all rungs of its ladder and uses the critical one. A dash: fewer effective "
         "samples in the time given than an estimate of tau_int needs.",
+        scale=1e-3,
     ),
     "hmc": Section(
         "HMC of phi^4",
         "Microseconds of one core for each effective sample of M, with the standard error that the autocorrelation "
         "time has, at the couplings where the lattice is four correlation lengths wide. *numpy by hand* is "
         "`benchmarks/numpy_by_hand.py`, vectorised over its chains; both integrate with the same leapfrog steps.",
+        scale=1e-3,
     ),
     "force": Section("Force of phi^4", "ns on the wall per site and force evaluation in trajectories of HMC."),
     "resampling": Section(
@@ -61,11 +71,13 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "chain": Section(
         "The sampling loop", "ns per unit of work; sample() measures energy and magnetization after every step."
     ),
-    "random": Section("Random numbers", "ns per byte.", rate=False),
+    "random": Section("Random numbers", "ns per byte."),
     "statistics": Section("Statistics", "ns per unit of work, beside the library that does the same."),
-    "machine": Section(
-        "This machine",
-        "What it can do at most: ns per byte through memory (bytes read and written are both counted), ns per "
-        "instruction of loops that do nothing else, ns per dependent read of a random place.",
+    "machine": Section("This machine: instructions", "ns for each instruction of a loop that holds no other."),
+    "bandwidth": Section(
+        "This machine: memory",
+        "Bytes per ns (GB/s) on the wall, read and written both counted, through arrays that together have that size.",
+        rate=True,
     ),
+    "latency": Section("This machine: random places", "ns for each read that waits for the one before."),
 }

@@ -9,6 +9,7 @@ from typing import Final
 from benchmarks.record import Measurement, Record, read_all
 from benchmarks.sections import SECTIONS, Section
 from benchmarks.targets import render_targets
+from pyqmc_art.stats import Estimate
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
@@ -83,16 +84,27 @@ def _render_section(section: Section, rows: Sequence[Measurement]) -> str:
         first = cells.get(columns[0])
         name = (case.partition(" on ")[2] or case) if one_kernel else case
         unit = [next(iter(cells.values())).unit] if units else []
-        body.append([name, *unit, *(_cell(cells.get(c), first, section.rate) for c in columns)])
-    return _render_table(["", *(["unit"] if units else []), *columns], body)
+        body.append([name, *unit, *(_cell(cells.get(c), first, section) for c in columns)])
+    return _render_table(["", *(["unit"] if units else []), *columns], body) + _render_times(rows, columns)
 
 
-def _cell(row: Measurement | None, first: Measurement | None, rate: bool) -> str:
+def _render_times(rows: Sequence[Measurement], columns: Sequence[str]) -> str:
+    """Autocorrelation times of the chains, where the rows are chains."""
+    times = {(r.case, r.contender): Estimate(r.tau_int, r.tau_int_error or 0.0) for r in rows if r.tau_int is not None}
+    if not times:
+        return ""
+    cases = dict.fromkeys(case for case, _ in times)
+    body = [[case, *(str(times.get((case, c), "-")) for c in columns)] for case in cases]
+    return "\nIntegrated autocorrelation time in steps:\n\n" + _render_table(["tau_int", *columns], body)
+
+
+def _cell(row: Measurement | None, first: Measurement | None, section: Section) -> str:
     if row is None:
         return "-"
     if row.median is None:
         return "wrong" if row.verdict.deviation is None else f"wrong ({row.verdict.deviation:+.0f} sigma)"
-    figure = f"{1 / row.median if rate else row.median:.3g}"
+    shown = 1 / row.median if section.rate else row.median * section.scale
+    figure = f"{shown:.3g}" if row.error is None else str(Estimate(shown, row.error * section.scale))
     if first is None or first.median is None or row is first:
         return figure
     return f"{figure} ({row.median / first.median:.2g})"

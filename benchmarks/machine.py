@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import shutil
@@ -42,13 +43,11 @@ def load(name: str) -> ctypes.CDLL:
     if compiler is None:
         raise BackendUnavailable("there is no C compiler (cc) to measure this machine with; install one or set CC")
     folder = Path(mkdtemp(prefix="pyqmc-bench-"))
-    try:
-        library = folder / f"{name}.so"
-        flags = ["-O3", "-march=native", "-shared", "-fPIC", "-std=gnu11"]
-        subprocess.run([compiler, *flags, str(NATIVE / f"{name}.c"), "-o", str(library)], check=True)
-        return ctypes.CDLL(str(library))
-    finally:
-        shutil.rmtree(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    library = folder / f"{name}.so"
+    flags = ["-O3", "-march=native", "-shared", "-fPIC", "-std=gnu11"]
+    subprocess.run([compiler, *flags, str(NATIVE / f"{name}.c"), "-o", str(library)], check=True)
+    return ctypes.CDLL(str(library))
 
 
 def find_loop(operation: str, isa: str) -> Any:

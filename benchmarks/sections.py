@@ -49,9 +49,9 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "force": Section("Force of phi^4", "ns on the wall per site and force evaluation in trajectories of HMC."),
     "resampling": Section(
         "Patches of a picture",
-        "ns per source pixel and level. pyqmc_art and Pillow give the same bytes; who differs by more than "
-        "one grey level, by another filter or none against aliasing, is listed as wrong. torch, torchvision, OpenCV and pyvips see the cuts without their "
-        "surroundings. pillow-simd has Pillow's name, so it runs in a process of its own.",
+        "ns per source pixel and level. pyqmc_art and Pillow give the same bytes; who differs by more than one grey "
+        "level, by another filter or none against aliasing, is listed as wrong. torch, torchvision, OpenCV and pyvips "
+        "see the cuts without their surroundings. pillow-simd has Pillow's name, so it runs in a process of its own.",
     ),
     "isa": Section("Instruction sets", "ns per unit of work; every instruction set gives the same bytes."),
     "backends": Section("Backends", "ns per unit of work; every backend gives the same bytes."),
@@ -60,13 +60,13 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "size": Section(
         "Size",
-        "ns on the wall per unit of work. From 2048 on the configuration is one of 1024 x 1024 laid side by side: what "
-        "it costs is judged there, the answer at the smaller size.",
+        "ns per unit of work. The configuration is cut from one of a judged size, or made of several side "
+        "by side, and has moved for a while before the clock starts.",
     ),
     "memory": Section(
         "Memory",
-        "Bytes per site, or per pixel of the source, that a process needs more at its peak when a kernel runs than "
-        "before; for kernels the field of one byte a site is among them, for pictures the source is not.",
+        "Bytes per site, or per pixel of the source, that a process needs more at the peak of one step than before it: "
+        "the field (a byte a site for spins, eight for phi^4), the picture and its patches are there already.",
     ),
     "chain": Section(
         "The sampling loop", "ns per unit of work; sample() measures energy and magnetization after every step."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,6 @@ Work = Callable[[int], float]
 Make = Callable[[Wrap, int], Work]
 """Give the work; every call of compiled code goes through the wrapper; the number is that of the rows of a lattice."""
 
-ROWS: Final = 64
 
 WARM_UP: Final = 50
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -45,7 +45,8 @@ class HotLoop:
     amounts : two amounts of work whose difference is what is counted
     moved : bytes that must be read or written for each unit, whatever the implementation
     working_set : bytes that are touched over and over
-    rows : rows of the lattice that is stepped through; the clock sees 64
+    rows : rows of the lattice, of 64 columns
+    timed : amount of each call the clock sees; None: calls of as many steps as fill a round
     """
 
     unit: str
@@ -54,6 +55,7 @@ class HotLoop:
     moved: float
     working_set: int
     rows: int = 8
+    timed: int | None = None
 
 
 class Wrapped:
@@ -97,9 +99,10 @@ def of_philox(wrap: Wrap, rows: int) -> Work:
     from pyqmc_art import _core
 
     fill = wrap(_core.fill_blocks)
+    blocks_of = lru_cache(lambda blocks: np.empty((blocks, 4), np.uint32))
 
     def work(blocks: int) -> float:
-        out = np.empty((blocks, 4), np.uint32)
+        out = blocks_of(blocks)
         fill(0xA4093822299F31D0, 0, 1, 0, 0, 0, out)
         return float(out.nbytes)
 
@@ -111,9 +114,10 @@ def of_resampling(wrap: Wrap, rows: int) -> Work:
     from pyqmc_art.ops import images
 
     resample = wrap(images.resample("cpp"))
+    draw = lru_cache(lambda side: np.random.default_rng(1).integers(0, 256, (side, side, 3), dtype=np.uint8))
 
     def work(side: int) -> float:
-        picture = np.random.default_rng(1).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        picture = draw(side)
         out = np.empty((1, 64, 64, 3), np.uint8)
         resample(picture, np.array([[0, 0, side, side]], np.float32), out, "bicubic", 1)
         return float(side * side)
@@ -133,20 +137,20 @@ def _phi4(lattice: Lattice) -> Phi4:
     return Phi4(lattice, -4.0, 4.398)
 
 
-SITES: Final = ROWS * 64
+SITES: Final = 8 * 64
 
 HOT_LOOPS: Final[Mapping[str, HotLoop]] = {
-    "metropolis": HotLoop(UNITS["metropolis"], of_kernel("metropolis", _ising), (2, 6), 3 / 8, SITES // 8, ROWS),
-    "heat-bath": HotLoop(UNITS["heat-bath"], of_kernel("heat-bath", _ising), (2, 6), 3 / 8, SITES // 8, ROWS),
+    "metropolis": HotLoop(UNITS["metropolis"], of_kernel("metropolis", _ising), (2, 6), 3 / 8, SITES, 64),
+    "heat-bath": HotLoop(UNITS["heat-bath"], of_kernel("heat-bath", _ising), (2, 6), 3 / 8, SITES, 64),
     "potts": HotLoop("colour update", of_kernel("metropolis", _potts), (1, 2), 3.0, SITES),
     "swendsen-wang": HotLoop(UNITS["swendsen-wang"], of_kernel("swendsen-wang", _ising), (1, 2), 2.0, 6 * SITES),
-    "wolff": HotLoop(UNITS["wolff"], of_kernel("wolff", _ising), (1, 2), 2.0, 9 * SITES, 16),
+    "wolff": HotLoop(UNITS["wolff"], of_kernel("wolff", _ising), (1, 2), 2.0, 18 * SITES, 16),
     "constrained": HotLoop(
         UNITS["constrained"], of_kernel("constrained", _ising, magnetization=0.0), (1, 2), 2.0, 33 * SITES
     ),
     "hmc": HotLoop("site and force", of_kernel("hmc", _phi4, md_steps=40), (1, 2), 40.0, 4 * 8 * SITES),
-    "philox": HotLoop("byte", of_philox, (2**8, 2**10), 1.0, 2**14),
-    "resampling": HotLoop("source pixel", of_resampling, (128, 256), 3.0, 3 * 256**2),
+    "philox": HotLoop("byte", of_philox, (2**8, 2**10), 1.0, 2**20, timed=2**16),
+    "resampling": HotLoop("source pixel", of_resampling, (128, 256), 3.0, 3 * 256**2, timed=256),
 }
 
 

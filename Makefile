@@ -10,7 +10,7 @@ export PYQMC_REQUIRE_NATIVE ?= 1
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types bench docs format clean
+.PHONY: help demo test test-slow lint types bench profile docs format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ types: $(VENV)/lint.ready $(VENV)/art.ready  ## mypy, strict
 
 bench: $(VENV)/test.ready $(VENV)/peers.ready  ## benchmarks: first correct, then timed; docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+profile: $(VENV)/test.ready  ## instructions of the hot loops, counted one by one; docs/profiles.md
+	$(BIN)/python -m benchmarks.profile
 
 docs: $(VENV)/docs.ready $(VENV)/art.ready  ## HTML documentation in docs/_build/html
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from benchmarks.catalogue import list_isas, name_of, usable_cores
+from benchmarks.picture_libraries import find_resamplers
+from benchmarks.pillow_simd import PillowSimd
 from benchmarks.race import ROUNDS, note
 from benchmarks.record import Measurement
-from benchmarks.resamplers import Ours, Pyramid, find_resamplers, judge
+from benchmarks.resamplers import Ours, Pyramid, judge
 
 pytest.importorskip("PIL", reason="Pillow's bytes are the judge")
 pytestmark = pytest.mark.skipif(not list_isas(), reason="the compiled module is not installed")
@@ -41,7 +43,13 @@ def race(paddock, benchmark, section, resampler, case, column, clock="cpu"):
         note(paddock, benchmark, section, case.name, column, "source pixel", cost, verdict, clock)
 
 
-@pytest.mark.parametrize("resampler", find_resamplers(), ids=name_of)
+def clocked(resampler):
+    """A resampler, with the clock of the process it works in."""
+    marks = [pytest.mark.benchmark(timer=resampler.clock)] if isinstance(resampler, PillowSimd) else []
+    return pytest.param(resampler, id=name_of(resampler), marks=marks)
+
+
+@pytest.mark.parametrize("resampler", [clocked(r) for r in find_resamplers()])
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_resampling(benchmark, paddock, case, resampler):
     race(paddock, benchmark, "resampling", resampler, case, resampler.name)

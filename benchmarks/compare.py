@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from scipy.stats import norm as normal
 
 from benchmarks.record import Measurement, Record, path_of, read
 from pyqmc_art.errors import InputError
@@ -33,8 +34,9 @@ class Ratio:
     Parameters
     ----------
     section, case, contender : what was timed
-    value : median of the ratios of all pairs of rounds
-    low, high : limits of the interval that inverts Wilcoxon's rank sum test
+    value : median of the ratios of all pairs of rounds; of effective samples the ratio of the estimates
+    low, high : limits of the interval that inverts Wilcoxon's rank sum test; of effective samples that of the ratio of
+        two normal estimates; what was counted has none and gives its value twice
     """
 
     section: str
@@ -63,11 +65,25 @@ def compare(before: Record, after: Record, confidence: float = CONFIDENCE) -> tu
     both = [key for key in new if key in old]
     if not both:
         raise InputError("the two records have no timing in common; record the same benchmarks twice")
-    usable = [key for key in both if len(old[key].costs) > 1 and len(new[key].costs) > 1]
-    ratios = [Ratio(*key, *estimate_ratio(old[key].costs, new[key].costs, confidence)) for key in usable]
+    pairs = {key: ratio for key in both if (ratio := _ratio_of(old[key], new[key], confidence)) is not None}
+    ratios = [Ratio(*key, *pairs[key]) for key in pairs]
     left = [f"{' / '.join(key)}: in one record only" for key in chain(old, new) if (key in old) != (key in new)]
-    left += [f"{' / '.join(key)}: recorded without its rounds; run it again" for key in both if key not in usable]
+    left += [f"{' / '.join(key)}: recorded without its rounds; run it again" for key in both if key not in pairs]
     return ratios, left
+
+
+def _ratio_of(before: Measurement, after: Measurement, confidence: float) -> tuple[float, float, float] | None:
+    """Ratio with its interval: of rounds, of estimates with errors, or of what was counted; None for lack of those."""
+    if len(before.costs) > 1 and len(after.costs) > 1:
+        return estimate_ratio(before.costs, after.costs, confidence)
+    if not before.median or not after.median:
+        return None
+    value = after.median / before.median
+    if before.error is not None and after.error is not None:
+        spread = math.hypot(before.error / before.median, after.error / after.median)
+        factor = math.exp(float(normal.ppf((1 + confidence) / 2)) * spread)
+        return value, value / factor, value * factor
+    return (value, value, value) if before.quantity == after.quantity != "ns" else None
 
 
 def estimate_ratio(

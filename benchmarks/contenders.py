@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import numpy as np
+
+from pyqmc_art.lattice.actions import Ising
 from pyqmc_art.protocols import Field
 from pyqmc_art.rng import Stream
 from pyqmc_art.testing.cases import Case
@@ -25,10 +28,12 @@ UNITS: Final = {
 class Runner(Protocol):
     """A contender with the configurations it has loaded.
 
-    ``overhead`` is the CPU time in seconds of each step that is no part of the update in question.
+    ``overhead`` is the CPU time in seconds of each step that is no part of the update in question, ``setup`` that of
+    each call of ``run``, however many steps it does.
     """
 
     overhead: float
+    setup: float
 
     def run(self, steps: int) -> float:
         """Do ``steps`` steps of every configuration and return the work done, in the kernel's unit."""
@@ -54,6 +59,24 @@ class Contender(Protocol):
     def load(self, case: Case, fields: Field, stream: Stream) -> Runner:
         """Take over equilibrium configurations, shape ``(n, *shape)``, or make ``n`` of its own."""
         ...
+
+
+def is_plain_ising(case: Case, dimensions: tuple[int, ...]) -> bool:
+    """Ferromagnet without a field on a periodic (hyper)cube."""
+    lattice, action = case.action.lattice, case.action
+    return (
+        isinstance(action, Ising)
+        and (action.J, action.h) == (1.0, 0.0)
+        and lattice.kind in ("square", "hypercubic")
+        and lattice.dimension in dimensions
+        and len(set(lattice.shape)) == 1
+        and all(lattice.periodic)
+    )
+
+
+def seed_of(stream: Stream, index: int = 0) -> int:
+    """A 31-bit seed for somebody else's generator."""
+    return int(stream.fold("peer").integers("seed", np.array([index]), 1)[0, 0] >> np.uint64(32))
 
 
 def steps_to_judge(case: Case) -> int:
@@ -96,7 +119,7 @@ class Ours:
 class OurRunner:
     """A kernel and its state."""
 
-    overhead = 0.0
+    overhead = setup = 0.0
 
     def __init__(self, ours: Ours, case: Case, fields: Field, stream: Stream) -> None:
         self._ours, self._case, self._stream = ours, case, stream

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import time
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from benchmarks.contenders import Contender, Runner
-from pyqmc_art.lattice.actions import Ising
+from benchmarks.annealers import DwaveSamplers, Openjij
+from benchmarks.contenders import Contender, Runner, is_plain_ising, seed_of
 from pyqmc_art.lattice.enumeration import SpinAction
 from pyqmc_art.protocols import Field
 from pyqmc_art.rng import Stream
 from pyqmc_art.testing.cases import Case
-
-
-def is_plain_ising(case: Case, dimensions: tuple[int, ...]) -> bool:
-    """Ferromagnet without a field on a periodic (hyper)cube."""
-    lattice, action = case.action.lattice, case.action
-    return (
-        isinstance(action, Ising)
-        and (action.J, action.h) == (1.0, 0.0)
-        and lattice.kind in ("square", "hypercubic")
-        and lattice.dimension in dimensions
-        and len(set(lattice.shape)) == 1
-        and all(lattice.periodic)
-    )
-
-
-def seed_of(stream: Stream, index: int = 0) -> int:
-    """A 31-bit seed for somebody else's generator."""
-    return int(stream.fold("peer").integers("seed", np.array([index]), 1)[0, 0] >> np.uint64(32))
 
 
 class Mcising:
@@ -56,7 +37,7 @@ class Mcising:
 
 
 class _McisingRunner:
-    overhead = 0.0
+    overhead = setup = 0.0
 
     def __init__(self, algorithm: str, case: Case, fields: Field, stream: Stream) -> None:
         kind = {2: "square", 3: "cubic"}[case.action.lattice.dimension]
@@ -117,6 +98,8 @@ class Peapods:
 
 
 class _PeapodsRunner:
+    setup = 0.0
+
     def __init__(self, cluster: str | None, case: Case, models: list[Any]) -> None:
         self._models, self._case, self._cluster = models, case, cluster
         sweep = {"sweep_mode": "gibbs" if case.kernel == "heat-bath" else "metropolis"}
@@ -162,7 +145,7 @@ class NumbaByHand:
 
 
 class _NumbaRunner:
-    overhead = 0.0
+    overhead = setup = 0.0
 
     def __init__(self, function: str, case: Case, fields: Field, stream: Stream) -> None:
         module = importlib.import_module("benchmarks.numba_by_hand")
@@ -178,12 +161,14 @@ class _NumbaRunner:
         return self._fields.copy()
 
 
-PEERS: Final[tuple[Contender, ...]] = (Mcising(), Peapods(), NumbaByHand())
+PEERS: Final[tuple[Contender, ...]] = (Mcising(), Peapods(), Openjij(), DwaveSamplers(), NumbaByHand())
 
-_MODULES: Final = {"mcising": "mcising", "peapods": "peapods", "numba by hand": "numba"}
+_DISTRIBUTIONS: Final = {"numba by hand": "numba"}
 
 
 def find_version(peer: Contender) -> str | None:
     """Version of a peer's library, None if it is not installed."""
-    module = _MODULES[peer.name]
-    return importlib.metadata.version(module) if importlib.util.find_spec(module) else None
+    try:
+        return importlib.metadata.version(_DISTRIBUTIONS.get(peer.name, peer.name))
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,11 @@ from pyqmc_art.protocols import Field
 from pyqmc_art.rng import Stream
 from pyqmc_art.testing.cases import Case
 
-ROUNDS: Final = 9
-SECONDS_PER_ROUND: Final = 0.1
+QUICK: Final = os.environ.get("PYQMC_BENCH_QUICK") == "1"
+"""A look in a fraction of the time: ``python -m benchmarks --quick``. The judgements are the same."""
+
+ROUNDS: Final = 3 if QUICK else 9
+SECONDS_PER_ROUND: Final = 0.02 if QUICK else 0.1
 MINIMUM_STEPS: Final = {"wolff": 32}
 """Single clusters differ so much in size that a round needs many of them."""
 
@@ -134,7 +138,7 @@ def time_runner(
         return
     seconds = np.array(benchmark.stats.stats.data)
     # Some work comes with steps that are not part of it; some work, as that of single clusters, varies by chance.
-    cost = 1e9 * (seconds - steps * runner.overhead) / np.array(work[-len(seconds) :])
+    cost = 1e9 * (seconds - runner.setup - steps * runner.overhead) / np.array(work[-len(seconds) :])
     note(paddock, benchmark, section, case.name, column, UNITS[case.kernel], cost, verdict, clock)
 
 
@@ -163,7 +167,7 @@ def steps_per_round(runner: Runner, timer: Timer, minimum: int = 1) -> int:
     while True:
         before = timer()
         runner.run(steps)
-        seconds = timer() - before
+        seconds = timer() - before - runner.setup
         if seconds > SECONDS_PER_ROUND / 4:
             return max(minimum, round(steps * SECONDS_PER_ROUND / seconds))
         steps *= 2

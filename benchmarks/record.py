@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import math
 import os
 import platform
 import re
-from collections.abc import Sequence
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +25,11 @@ from pyqmc_art.errors import InputError
 from pyqmc_art.store import provenance
 
 SCHEMA: Final = 1
+LIBRARIES: Final = (
+    "scipy", "scikit-learn", "torch", "torchvision", "pillow", "opencv-python-headless", "pyvips-binary", "pyvips",
+)  # fmt: skip
+"""Distributions that pictures and their statistics are measured beside."""
+
 RESULTS: Final = Path(__file__).resolve().parent / "results"
 
 
@@ -28,17 +37,22 @@ RESULTS: Final = Path(__file__).resolve().parent / "results"
 class Measurement:
     """Cost of one unit of work, over the rounds of one benchmark; no costs where the answer was wrong.
 
+    What is counted instead of timed (bytes, instructions) has one round and no clock.
+
     Parameters
     ----------
     section : the table it belongs to
     case : the row, what was computed
     contender : the column, who computed it
     unit : what one unit of work is
-    clock : ``"cpu"`` (time of all threads) or ``"wall"``
-    median, minimum, maximum : ns for each unit of work
+    clock : ``"cpu"`` (time of all threads), ``"wall"``, or ``"none"`` where nothing is timed
+    median, minimum, maximum : ns for each unit of work, or what ``quantity`` says
     rounds : how many times it was measured
     costs : of all rounds, in the order they were timed; older records lack them
     verdict : what was judged before the clock started
+    quantity : what a unit of work costs: ``"ns"``, ``"bytes"`` or ``"instructions"``
+    error : standard error of the cost where it is an estimate, such as that of an effective sample
+    tau_int, tau_int_error : integrated autocorrelation time in steps where one was estimated
     """
 
     section: str
@@ -52,6 +66,10 @@ class Measurement:
     maximum: float | None = None
     rounds: int = 0
     costs: tuple[float, ...] = ()
+    quantity: str = "ns"
+    error: float | None = None
+    tau_int: float | None = None
+    tau_int_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +107,7 @@ def describe_machine() -> dict[str, Any]:
         "cores": usable_cores(),
         "backend": backends.resolve(),
         "isa": isa[0] if isa else "none",
+        "compiler": find_compiler(),
     }
 
 
@@ -100,32 +119,45 @@ def read_load() -> float | None:
 def collect(measurements: Sequence[Measurement], load_before: float | None = None) -> Record:
     """Put a run together with its circumstances, the load of the machine before and after it among them."""
     origin = provenance.collect()
+    machine = {**describe_machine(), "load": [load_before, read_load()]}
+    return Record(machine, list_versions(), str(origin["date"]), str(origin["commit"]), tuple(measurements))
+
+
+def list_versions() -> dict[str, str]:
+    """Versions of this package and of every library that is measured beside it."""
+    origin = provenance.collect()
     versions = {"pyqmc_art": origin["version"], "python": origin["python"], "numpy": origin["numpy"]}
     versions |= {p.name: v for p in PEERS if (v := find_version(p)) is not None}
-    return Record(
-        {**describe_machine(), "load": [load_before, read_load()]},
-        {name: str(version) for name, version in versions.items()},
-        str(origin["date"]),
-        str(origin["commit"]),
-        tuple(measurements),
-    )
+    for name in LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return {name: str(version) for name, version in versions.items()}
+
+
+def find_compiler() -> str:
+    """The compiler of this machine in one line, which built the compiled module if it was built here."""
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        return "none"
+    said = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    return (said.splitlines() or ["unknown"])[0]
 
 
 def write(record: Record, path: Path) -> None:
     """Write a record; one measurement to a line, so that two runs can be compared by eye."""
     head = {k: v for k, v in dataclasses.asdict(record).items() if k != "measurements"}
-    lines = [json.dumps(_rounded(dataclasses.asdict(m))) for m in record.measurements]
+    lines = [json.dumps(rounded(dataclasses.asdict(m))) for m in record.measurements]
     text = json.dumps({"schema": SCHEMA, **head}, indent=1)[: -len("\n}")]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + ',\n "measurements": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n", encoding="utf-8")
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Six digits of every float are more than any of them is good for; JSON has no infinity."""
     if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items() if v is not None and v != ()}
+        return {k: rounded(v) for k, v in value.items() if v is not None and v != ()}
     if isinstance(value, tuple):
-        return [_rounded(v) for v in value]
+        return [rounded(v) for v in value]
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else str(value)
     return value
@@ -142,11 +174,13 @@ def read(path: Path) -> Record:
     content = json.loads(path.read_text(encoding="utf-8"))
     if content.pop("schema", None) != SCHEMA:
         raise InputError(f"{path} is no benchmark record of schema {SCHEMA}; run python -m benchmarks again")
-    rows = [
-        Measurement(**{**row, "verdict": Verdict(**row["verdict"]), "costs": tuple(row.get("costs", ()))})
-        for row in content.pop("measurements")
-    ]
-    return Record(**content, measurements=tuple(rows))
+    rows = tuple(restore(row) for row in content.pop("measurements"))
+    return Record(**content, measurements=rows)
+
+
+def restore(row: Mapping[str, Any]) -> Measurement:
+    """Make a measurement of what JSON kept of it."""
+    return Measurement(**{**row, "verdict": Verdict(**row["verdict"]), "costs": tuple(row.get("costs", ()))})
 
 
 def read_all(folder: Path = RESULTS) -> dict[str, Record]:

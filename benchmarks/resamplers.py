@@ -1,12 +1,11 @@
-"""Who resamples the patches of a picture: ours and two libraries under one interface, judged by Pillow's bytes."""
+"""Patches of a picture under one interface: our resampling and Pillow's, by whose bytes everybody is judged."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +59,22 @@ class Pyramid:
 Run = Callable[[], Bytes]
 
 
+class Resampler(Protocol):
+    """Somebody who makes patches.
+
+    ``tolerance`` is how many grey levels the result may be off; ``beyond_the_box`` says whether the filter sees the
+    pixels around a cut.
+    """
+
+    name: str
+    tolerance: int
+    beyond_the_box: bool
+
+    def load(self, case: Pyramid, picture: Bytes) -> Run:
+        """Take over a picture; the result makes all patches."""
+        ...
+
+
 class Ours:
     """This package, one thread unless another number is asked for."""
 
@@ -102,40 +117,6 @@ class Pillow:
             return np.stack([np.asarray(cut).reshape(shape) for cut in cuts])
 
         return run
-
-
-class Torch:
-    """torch's antialiased ``interpolate`` of bytes, channels last; it sees the cut alone, not what lies beyond."""
-
-    name = "torch"
-    tolerance = 1
-    beyond_the_box = False
-
-    def load(self, case: Pyramid, picture: Bytes) -> Run:
-        """One call for each cut, which is a view."""
-        torch: Any = importlib.import_module("torch")
-        torch.set_num_threads(1)
-        whole = torch.from_numpy(picture).permute(2, 0, 1)[None]
-        cuts = [whole[:, :, t:b, left:right] for left, t, right, b in case.boxes().astype(int).tolist()]
-        size = (case.size, case.size)
-
-        def run() -> Bytes:
-            interpolate = torch.nn.functional.interpolate
-            done = [interpolate(cut, size=size, mode="bicubic", antialias=True) for cut in cuts]
-            result: Bytes = torch.cat(done).permute(0, 2, 3, 1).numpy()
-            return result
-
-        return run
-
-
-Resampler = Ours | Pillow | Torch
-MODULES: Final = {"Pillow": "PIL", "torch": "torch"}
-
-
-def find_resamplers() -> list[Resampler]:
-    """Ours first, then the libraries that are installed."""
-    candidates: tuple[Resampler, ...] = (Ours(), Pillow(), Torch())
-    return [r for r in candidates if r.name not in MODULES or importlib.util.find_spec(MODULES[r.name])]
 
 
 def judge(resampler: Resampler, case: Pyramid, picture: Bytes, result: Bytes) -> Verdict:

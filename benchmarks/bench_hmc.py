@@ -1,0 +1,138 @@
+"""HMC of phi^4: effective samples of M beside a plain NumPy program, and what a force evaluation costs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from benchmarks import numpy_by_hand
+from benchmarks.catalogue import usable_cores
+from benchmarks.effective import note_chain, run_chain
+from benchmarks.judgement import Verdict
+from benchmarks.race import CLOCKS, ROUNDS, note, steps_per_round
+from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.kernels.hmc import HMC
+from pyqmc_art.lattice.observables import find
+from pyqmc_art.lattice.scalar import Phi4
+from pyqmc_art.protocols import State
+from pyqmc_art.rng import Stream
+from pyqmc_art.testing.fields import field_start_p_value
+from pyqmc_art.testing.verdict import BUDGET
+
+POINTS = ((8, 8.0, 10), (14, 5.113, 14))
+"""L, lam and leapfrog steps of a trajectory of length 1 that accept about nine in ten; m2 = -4."""
+
+CHAINS, WARMUP = 64, 300
+DRAWS = 20_000
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Our kernel."""
+
+    name: str = "pyqmc_art"
+
+    def make(self, action, steps):
+        return HMC(action, md_steps=steps, threads=1)
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """The NumPy program, with the methods of a kernel."""
+
+    name: str = "numpy by hand"
+
+    def make(self, action, steps):
+        return NumpyKernel(action, steps)
+
+
+class NumpyKernel:
+    def __init__(self, action, steps):
+        self.action, self._steps = action, steps
+
+    def start(self, stream, replicas):
+        return HMC(self.action, threads=1).start(stream, replicas)
+
+    def init(self, field):
+        return State(field.copy())
+
+    def advance(self, stream, state, n, every=1, observables=()):
+        random = np.random.default_rng(stream.fold("step", state.step).key)
+        m = np.empty((n // every, len(state.field)))
+        couplings = self.action.m2, self.action.lam
+        phi = state.field
+        for k in range(n):
+            phi, _ = numpy_by_hand.trajectory(phi, *couplings, self._steps, 1.0, random)
+            if (k + 1) % every == 0:
+                m[k // every] = phi.mean(axis=(1, 2))
+        return State(phi, state.step + n), {o.name: m for o in observables}, {}
+
+
+@lru_cache
+def judge(contender, action, steps):
+    """Exact starts of 2 x 2 sites with the same couplings have to stay in equilibrium."""
+    small = Phi4(Lattice((2, 2)), action.m2, action.lam)
+    kernel = contender.make(small, steps)
+    p_value = field_start_p_value(kernel, kernel, DRAWS, Stream.from_seed(3).fold(contender.name))
+    return Verdict(BUDGET.passes(p_value), "exact starts", small_p_value=p_value)
+
+
+@pytest.mark.parametrize("contender", [Compiled(), ByHand()], ids=lambda one: one.name.replace(" ", "-"))
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: f"{point[0]}x{point[0]}")
+def test_effective_samples(benchmark, paddock, point, contender):
+    size, lam, steps = point
+    action = Phi4(Lattice((size, size)), -4.0, lam)
+    verdict = judge(contender, action, steps)
+    assert verdict.passed, verdict.summary
+    kernel, stream = contender.make(action, steps), Stream.from_seed(4)
+    magnetization = find(["magnetization"], action)
+    state = kernel.init(kernel.start(stream, CHAINS))
+    state = kernel.advance(stream, state, WARMUP)[0]
+
+    def advance(n):
+        nonlocal state
+        state, series, _ = kernel.advance(stream, state, n, 1, magnetization)
+        return series
+
+    chain = benchmark.pedantic(run_chain, (advance, 1), rounds=1, iterations=1)
+    case = f"phi4(m2=-4, lam={lam:g}) square {size}x{size}, {steps} leapfrog steps"
+    note_chain(paddock, benchmark, "hmc", case, contender.name, "magnetization", chain, verdict)
+
+
+@pytest.mark.benchmark(timer=time.perf_counter)
+@pytest.mark.parametrize(("size", "threads"), [(64, 1), (512, 1), *([(512, 2)] if usable_cores() > 1 else [])])
+def test_force(benchmark, paddock, size, threads):
+    action = Phi4(Lattice((size, size)), -4.0, 4.398)
+    kernels = [HMC(action, md_steps=40, trajectory=0.5, threads=n) for n in (threads, 1)]
+    stream = Stream.from_seed(5)
+    start = kernels[1].start(stream, 1)
+    states = [kernel.advance(stream, kernel.init(start), 2)[0] for kernel in kernels]
+    assert np.array_equal(states[0].field, states[1].field), "the threads change the numbers"
+    verdict = judge(Compiled(), action, 10)
+    assert verdict.passed, verdict.summary
+    runner = Trajectories(kernels[0], stream, states[0])
+    count = steps_per_round(runner, CLOCKS["wall"])
+    benchmark.pedantic(runner.run, (count,), rounds=ROUNDS, warmup_rounds=1, iterations=1)
+    if not benchmark.disabled:
+        evaluations = count * action.lattice.sites * kernels[0].md_steps
+        cost = 1e9 * np.array(benchmark.stats.stats.data) / evaluations
+        column = "1 thread" if threads == 1 else f"{threads} threads"
+        case = f"phi4 square {size}x{size}, 40 leapfrog steps"
+        note(paddock, benchmark, "force", case, column, "site and force", cost, verdict, "wall")
+
+
+class Trajectories:
+    """Trajectories of one field, in the shape that the clock expects."""
+
+    overhead = setup = 0.0
+
+    def __init__(self, kernel, stream, state):
+        self._kernel, self._stream, self._state = kernel, stream, state
+
+    def run(self, count):
+        self._state, _, _ = self._kernel.advance(self._stream, self._state, count)
+        return float(count)

@@ -1,0 +1,56 @@
+"""Cost by the size of the lattice, from what fits into a register to what fits into no cache."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.catalogue import find_case, usable_cores
+from benchmarks.contenders import Ours
+from benchmarks.race import time_runner
+from pyqmc_art.lattice.geometry import Lattice
+
+JUDGED = {16: 64, 32: 64, 128: 256, 512: 256, 2048: 1024, 4096: 1024}
+"""Sizes, and the size of the timed cases that is judged for them; there the judges' own sizes are in the tables."""
+
+THREADS = tuple(n for n in (1, 2) if n <= usable_cores())
+
+
+def lay(fields, size):
+    """A configuration of another size: cut from one, or several side by side."""
+    times = max(1, size // fields.shape[1])
+    return np.ascontiguousarray(np.tile(fields[:1], (1, times, times))[:, :size, :size])
+
+
+LARGEST = max(JUDGED)
+
+
+def load(paddock, kernel, size, threads):
+    """The case, a runner on a configuration of that size, and the judgement of the size that stands for it."""
+    judge = find_case(kernel, JUDGED[size], JUDGED[size])
+    verdict = paddock.judge(Ours(), judge)
+    assert verdict.passed, verdict.summary
+    case = replace(judge, action=replace(judge.action, lattice=Lattice((size, size))))
+    runner = Ours(threads=threads).load(case, lay(paddock.fields(judge), size), paddock.stream.fold("timed"))
+    # What was cut or laid side by side needs a moment to become an equilibrium configuration of its size.
+    runner.run(50 if kernel == "metropolis" else 10)
+    return case, runner, replace(verdict, source=f"at {JUDGED[size]}x{JUDGED[size]}: {verdict.source}")
+
+
+@pytest.mark.parametrize("size", JUDGED)
+@pytest.mark.parametrize("kernel", ["metropolis", "swendsen-wang", "wolff"])
+def test_size(benchmark, paddock, kernel, size):
+    case, runner, verdict = load(paddock, kernel, size, 1)
+    time_runner(paddock, benchmark, "size", runner, case, "pyqmc_art", verdict)
+
+
+@pytest.mark.benchmark(timer=time.perf_counter)
+@pytest.mark.parametrize("threads", THREADS)
+def test_threads(benchmark, paddock, threads):
+    (case, runner, verdict), (_, plain, _) = (load(paddock, "metropolis", LARGEST, n) for n in (threads, 1))
+    assert np.array_equal(runner.fields(), plain.fields()), "the threads change the numbers"
+    column = "1 thread" if threads == 1 else f"{threads} threads"
+    time_runner(paddock, benchmark, "threads", runner, case, column, verdict, clock="wall")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyqmc_art.lattice.kernels.constrained import Constrained
     from pyqmc_art.lattice.kernels.custom import CustomKernel
     from pyqmc_art.lattice.kernels.field_local import Overrelaxation
+    from pyqmc_art.lattice.kernels.field_vae import VaeLocal
     from pyqmc_art.lattice.kernels.hmc import HMC
     from pyqmc_art.lattice.kernels.independence import Independence, judge_proposal
     from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
@@ -59,6 +60,7 @@ _HOME = {
     "Stream": "rng",
     "SwendsenWang": "lattice.kernels.cluster",
     "Tempering": "lattice.kernels.tempering",
+    "VaeLocal": "lattice.kernels.field_vae",
     "Wolff": "lattice.kernels.cluster",
     "build": "lattice.kernels.compose",
     "chain": "lattice.chain",

@@ -34,7 +34,7 @@ def cut_patches(lattice: Lattice, block: Sequence[int]) -> Patches:
     """
     extents = check_block(lattice, block)
     shape, d = np.array(lattice.shape), lattice.dimension
-    corners = np.indices(shape // extents).reshape(d, -1)
+    corners = np.indices(tuple(n // b for n, b in zip(lattice.shape, extents, strict=True))).reshape(d, -1)
     inside = np.indices(extents).reshape(d, -1)
     # Axis, block, site of it.
     coordinates = corners[:, :, None] * np.array(extents)[:, None, None] + inside[:, None, :]

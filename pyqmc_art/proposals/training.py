@@ -21,8 +21,9 @@ from pyqmc_art.learning.pretrained import check_target
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.monitor import Silent
 from pyqmc_art.proposals.flow import Flow, FlowShape
-from pyqmc_art.proposals.models import describe_action, digest_of, save_flow
+from pyqmc_art.proposals.models import digest_of, save_flow
 from pyqmc_art.proposals.objectives import base_batches, reverse_kl
+from pyqmc_art.proposals.targets import describe_action
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.importance import Weights

@@ -6,14 +6,11 @@ import math
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.kernels.field import FieldKernel
 from pyqmc_art.lattice.kernels.independence import Load
 from pyqmc_art.lattice.patches import cut_patches
 from pyqmc_art.lattice.scalar import Phi4
-from pyqmc_art.lattice.vector import ON
 from pyqmc_art.ops import continuous
 from pyqmc_art.ops.patches import LARGEST, LocalNetwork
 
@@ -62,7 +59,7 @@ class VaeLocal(FieldKernel):
 
     def __init__(
         self,
-        action: Phi4 | ON,
+        action: Any,
         model: str | Path = "",
         model_digest: str = "",
         *,
@@ -114,8 +111,8 @@ class VaeLocal(FieldKernel):
             sizes = getattr(self.network, name).sizes
             if len(sizes) < 2 or (sizes[0], sizes[-1]) != (inputs, outputs):
                 raise InputError(
-                    f"the {name} maps {sizes[0]} numbers to {sizes[-1]}; a block of {self.block} with {latents} latents "
-                    f"needs {inputs} to {outputs}"
+                    f"the {name} maps {sizes[0]} numbers to {sizes[-1]}; a block of {self.block} with {latents} "
+                    f"latents needs {inputs} to {outputs}"
                 )
 
     def configuration(self) -> dict[str, Any]:

@@ -157,7 +157,8 @@ def test_json_is_json() -> None:
 def test_the_whole_certificate(seed: int) -> None:
     certificate = certify(seed=seed)
     assert certificate.passed, certificate.render_text()
-    named = {row.kernel.split("(")[0] for row in certificate.rows if row.p_value is not None}
+    judged = [row.kernel.split("(")[0] for row in certificate.rows if row.p_value is not None]
+    named = {part.split("*")[-1] for kernel in judged for part in kernel.split("+")}  # 2*a+b names a and b
     # A flow is Independence with a trained model, and Independence is judged with proposals that need none.
     assert named >= set(KERNELS) - {"flow"} | {"independence"}
 
@@ -165,7 +166,9 @@ def test_the_whole_certificate(seed: int) -> None:
 @pytest.mark.slow
 def test_the_whole_certificate_fails_on_broken_kernels() -> None:
     def build(case: Case) -> Any:
-        return replace(case, action=replace(case.action, beta=1.02 * case.action.beta)).build()
+        coupling = "beta" if hasattr(case.action, "beta") else "lam"
+        wrong = 1.02 * getattr(case.action, coupling)
+        return replace(case, action=replace(case.action, **{coupling: wrong})).build()
 
     effort = replace(module.QUICK, draws=50_000, steps=2000)
     assert not certify(build=build, effort=effort).passed

@@ -92,6 +92,7 @@ __all__ = [
     "Stream",
     "SwendsenWang",
     "Tempering",
+    "VaeLocal",
     "Wolff",
     "build",
     "chain",

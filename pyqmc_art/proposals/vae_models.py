@@ -19,7 +19,7 @@ from pyqmc_art.learning.pretrained import Pretrained, read_pretrained, write_pre
 from pyqmc_art.ops.patches import LocalNetwork, Network
 from pyqmc_art.proposals.targets import check_same_target, describe_action, rebuild_action
 
-KIND: Final = "local updates"
+KIND: Final = "local vae"
 _FLOW: Final = "flow"
 
 Arrays = Mapping[str, NDArray[Any]]

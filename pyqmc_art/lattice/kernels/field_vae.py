@@ -10,7 +10,6 @@ from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.kernels.field import FieldKernel
 from pyqmc_art.lattice.kernels.independence import Load
 from pyqmc_art.lattice.patches import cut_patches
-from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.ops import continuous
 from pyqmc_art.ops.patches import LARGEST, LocalNetwork
 

@@ -38,6 +38,7 @@ _CHAINS: Final = 16
 _WARMUP: Final = 300
 _BETWEEN: Final = 10
 _JUDGED_SWEEPS: Final = 20
+_EARLY: Final = (1, 1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,9 @@ def train_vae(
     vae = LocalVae(action, training.plan, stream)
     chain = make_fields(action, training.fields, stream, threads) if fields is None else _check(action, fields)
     held = max(1, len(chain) // _HELD_OUT)
-    seen, kept = (collect_patches(action, vae.block, part) for part in (chain[held:], chain[:held]))
+    early = make_early_fields(action, max(1, len(chain) // (8 * len(_EARLY))), stream, threads)
+    seen = collect_patches(action, vae.block, np.concatenate([chain[held:], early]))
+    kept = collect_patches(action, vae.block, chain[:held])
     with limit_torch(threads):
         result = fit(
             vae, elbo(), patch_batches(vae, seen, training.batch, stream), training.fit_options,
@@ -169,6 +172,23 @@ def make_fields(action: Any, n: int, stream: Stream, threads: int | None = None)
         state, _, _ = kernel.advance(own, state, _BETWEEN)
         kept.append(state.field.copy())
     return np.ascontiguousarray(np.concatenate(kept)[:n])
+
+
+def make_early_fields(action: Any, n: int, stream: Stream, threads: int | None = None) -> NDArray[np.float64]:
+    """Make fields on their way to equilibrium: n of each start, hot and cold, after 1, 2, 4 and 8 heat-bath sweeps.
+
+    Their surroundings are such as equilibrium hardly ever shows and a chain must be able to leave; the values of the
+    sites that were updated last are exact draws given their surroundings all the same.
+    """
+    kernel: Any = HeatBath(action, threads=threads)
+    kept = []
+    for how in ("hot", "cold"):
+        own = stream.fold(f"early {how}")
+        state = kernel.init(kernel.start(own, n, how))
+        for sweeps in _EARLY:
+            state, _, _ = kernel.advance(own, state, sweeps)
+            kept.append(state.field.copy())
+    return np.concatenate(kept)
 
 
 def elbo() -> Loss:

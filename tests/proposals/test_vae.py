@@ -225,9 +225,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     sample = ["sample", "phi4", "--m2", "-4", "--shape", "8", "4", "--kernel", "vae", "--model", "m", "--steps", "20"]
     assert main([*sample, "--lam", "8", "--warmup", "5", "--threads", "1"]) == 0
     capsys.readouterr()
+    on = "train vae --action on --shape 4 4 --beta 1 --m2 1 --out o".split()  # noqa: SIM905
     for wrong, message in (
         ([*sample, "--lam", "7"], "lam 8.0 -> 7.0"),
-        ([*["train", "vae", "--action", "on", "--shape", "4", "4", "--beta", "1", "--m2", "1", "--out", "o"]], "m2 is a coupling of phi4"),
+        (on, "m2 is a coupling of phi4"),
         (["train", "vae", "--action", "ising", "--out", "o"], "phi4 and on"),
         (["train", "vae", "--shape", "4", "4", "--m2", "1", "--out", "o"], "no lam"),
         (words, "no out"),

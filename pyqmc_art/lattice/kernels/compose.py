@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError, unknown
+from pyqmc_art.lattice.kernels.blocked import BlockedFlow
 from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
 from pyqmc_art.lattice.kernels.constrained import Constrained
 from pyqmc_art.lattice.kernels.field_local import Overrelaxation
@@ -26,7 +27,8 @@ from pyqmc_art.rng import Stream
 KERNELS: Final[dict[str, Any]] = {
     kernel.name: kernel
     for kernel in (
-        Metropolis, HeatBath, Overrelaxation, SwendsenWang, Wolff, HMC, Constrained, Tempering, FlowKernel, VaeLocal
+        Metropolis, HeatBath, Overrelaxation, SwendsenWang, Wolff, HMC, Constrained, Tempering, FlowKernel, VaeLocal,
+        BlockedFlow,
     )
 }  # fmt: skip
 ALIASES: Final = {"vae": VaeLocal.name}
@@ -216,8 +218,8 @@ def _build_one(
     cls: Any, action: Any, given: dict[str, Any], backend: str | None, threads: int | None, load: Load | None
 ) -> Any:
     own = {key: value for key, value in given.items() if key in cls.options}
-    if cls is FlowKernel:
-        return FlowKernel(action, **own, load=load)
+    if cls in (FlowKernel, BlockedFlow):
+        return cls(action, **own, load=load)
     if cls is VaeLocal:
         return VaeLocal(action, **own, load=load, backend=backend, threads=threads)
     if cls is not Tempering:

@@ -38,6 +38,8 @@ COMMANDS = (
     "data fetch",
     "train detector",
     "train flow",
+    "train vae",
+    "train block-flow",
     "judge",
     "info",
 )

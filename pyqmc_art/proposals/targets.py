@@ -32,19 +32,28 @@ def rebuild_action(target: Mapping[str, Any]) -> Any:
     return actions.build(name, lattice, rest)
 
 
-def check_same_target(asked: Any, trained: Any, what: str, folder: object, *, free: tuple[str, ...] = ()) -> None:
+def check_same_target(
+    asked: Any, trained: Any, what: str, folder: object, *, free: tuple[str, ...] = (), dimension: bool = False
+) -> None:
     """Refuse an action that is not the one a model was trained for.
 
     Parameters
     ----------
     what : the model is, in words
     free : what of the description may differ
+    dimension : the number of axes must agree all the same
 
     Raises
     ------
     InputError
         Naming every difference.
     """
+    axes = asked.lattice.dimension, trained.lattice.dimension
+    if dimension and axes[0] != axes[1]:
+        raise InputError(
+            f"the {what} in {folder} was trained in {axes[1]} dimensions, and the lattice has {axes[0]}; "
+            "train one for this"
+        )
     given, known = describe_action(asked), describe_action(trained)
     keys = [key for key in {**known, **given} if key not in free and known.get(key) != given.get(key)]
     if keys:

@@ -7,18 +7,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pyqmc_art.errors import InputError
-from pyqmc_art.lattice.patches import check_block, count_rim, cut_patches
+from pyqmc_art.lattice.patches import check_block, count_rim
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.ops.patches import LARGEST
-from pyqmc_art.protocols import Field
 from pyqmc_art.rng import Stream
 
 _LAST_GAIN = 0.3
@@ -56,40 +53,6 @@ class VaeShape:
     def configuration(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {**dataclasses.asdict(self), "hidden": list(self.hidden), "block": list(self.block)}
-
-
-class PatchData(NamedTuple):
-    """Patches in the frame networks see: ``around`` (n, rim, components) and ``values`` (n, size, components)."""
-
-    around: NDArray[np.float64]
-    values: NDArray[np.float64]
-
-
-def collect_patches(action: Any, block: Sequence[int], fields: Field) -> PatchData:
-    """Cut fields into patches and what is around them, turned into the frame in which networks see them.
-
-    phi^4: the sum of what is around is positive. O(2): it points along the first axis.
-
-    Examples
-    --------
-    >>> from pyqmc_art.lattice.geometry import Lattice
-    >>> action = Phi4(Lattice((4, 4)), m2=-4, lam=8)
-    >>> data = collect_patches(action, (1, 1), -np.ones((3, 4, 4)))
-    >>> data.around.shape, data.values.shape, float(data.values.min())
-    ((48, 4, 1), (48, 1, 1), 1.0)
-    """
-    patches, c = cut_patches(action.lattice, block), action.components
-    flat = np.asarray(fields, np.float64).reshape(len(fields), action.lattice.sites, c)
-    around = flat[:, patches.around].reshape(-1, patches.around.shape[2], c)
-    values = flat[:, patches.members].reshape(-1, patches.members.shape[2], c)
-    total = around.sum(axis=1)
-    if c == 1:
-        sign = np.where(total < 0, -1.0, 1.0)[:, None]
-        return PatchData(around * sign, values * sign)
-    square = (total * total).sum(axis=1, keepdims=True)
-    axis = np.where(square > 1e-30, total / np.sqrt(np.maximum(square, 1e-30)), np.array([1.0, 0.0]))
-    turn = np.stack([axis, np.stack([-axis[:, 1], axis[:, 0]], axis=1)], axis=1)
-    return PatchData(np.einsum("nab,nrb->nra", turn, around), np.einsum("nab,nsb->nsa", turn, values))
 
 
 class LocalVae(nn.Module):
@@ -147,7 +110,8 @@ class LocalVae(nn.Module):
 
         Parameters
         ----------
-        around, values : as :func:`collect_patches` makes them, shapes (n, rim, components) and (n, size, components)
+        around, values : in the frame of :func:`pyqmc_art.proposals.patch_data.collect_patches`, shapes (n, rim,
+            components) and (n, size, components)
         noise : standard normal, shape (n, latents)
         """
         flat = around.flatten(1) / self.scale

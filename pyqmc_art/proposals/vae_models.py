@@ -20,6 +20,7 @@ from pyqmc_art.ops.patches import LocalNetwork, Network
 from pyqmc_art.proposals.targets import check_same_target, describe_action, rebuild_action
 
 KIND: Final = "local vae"
+BLOCK_FLOW: Final = "block flow"
 _FLOW: Final = "flow"
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -122,25 +123,25 @@ def load_vae(folder: str | os.PathLike[str], action: Any = None) -> LoadedVae:
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(f"{folder} holds no complete model ({' '.join(str(error).split())}); train it again") from None
     if action is not None:
-        if action.lattice.dimension != dimension:
-            raise InputError(
-                f"the local updates in {folder} were trained in {dimension} dimensions, and the lattice has "
-                f"{action.lattice.dimension}; train them for this one"
-            )
-        check_same_target(action, trained, "model", folder, free=("shape",))
+        check_same_target(action, trained, "model", folder, free=("shape",), dimension=True)
     return LoadedVae(trained, network, block, digest_of(tensors))
 
 
 def load_model(folder: str | os.PathLike[str], action: Any, threads: int | None = None) -> Any:
-    """Read whatever proposes: a flow, or local updates.
+    """Read whatever proposes: a flow, a flow of blocks, or local updates.
 
     Raises
     ------
     InputError
         For anything else, or what was trained for another action.
     """
-    if read_pretrained(folder, (KIND, _FLOW)).kind == KIND:
+    kind = read_pretrained(folder, (KIND, BLOCK_FLOW, _FLOW)).kind
+    if kind == KIND:
         return load_vae(folder, action)
+    if kind == BLOCK_FLOW:
+        from pyqmc_art.proposals.block_training import load_block_flow
+
+        return load_block_flow(folder, action, threads)
     from pyqmc_art.proposals.models import load_flow
 
     return load_flow(folder, action, threads)

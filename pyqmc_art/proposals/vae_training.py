@@ -18,27 +18,23 @@ from torch import Tensor, nn
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.kernels.field_vae import VaeLocal
-from pyqmc_art.lattice.kernels.local import HeatBath
 from pyqmc_art.learning.fit import Batches, Loss, fit
 from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.learning.pretrained import check_target
 from pyqmc_art.learning.schedules import Shuffled
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.monitor import Silent
+from pyqmc_art.proposals.patch_data import HELD_OUT, PatchData, check_fields, make_fields, split_patches
 from pyqmc_art.proposals.targets import describe_action
-from pyqmc_art.proposals.vae import LocalVae, PatchData, VaeShape, collect_patches
+from pyqmc_art.proposals.vae import LocalVae, VaeShape
 from pyqmc_art.proposals.vae_models import export_network, save_vae
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.estimate import Estimate
 
 _EVALUATIONS: Final = 10
-_HELD_OUT: Final = 8  # one of so many fields
-_CHAINS: Final = 16
-_WARMUP: Final = 300
-_BETWEEN: Final = 10
+_JUDGED: Final = 64
 _JUDGED_SWEEPS: Final = 20
-_EARLY: Final = (1, 1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class VaeTraining:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("fields", _HELD_OUT)):
+        for name, least in (("batch", 1), ("fields", HELD_OUT)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
@@ -141,11 +137,8 @@ def train_vae(
         raise InputError(f"{work} holds an interrupted training; go on with it by resume, or remove it")
     stream = Stream.from_seed(training.seed).fold("train vae")
     vae = LocalVae(action, training.plan, stream)
-    chain = make_fields(action, training.fields, stream, threads) if fields is None else _check(action, fields)
-    held = max(1, len(chain) // _HELD_OUT)
-    early = make_early_fields(action, max(1, len(chain) // (8 * len(_EARLY))), stream, threads)
-    seen = collect_patches(action, vae.block, np.concatenate([chain[held:], early]))
-    kept = collect_patches(action, vae.block, chain[:held])
+    chain = make_fields(action, training.fields, stream, threads) if fields is None else check_fields(action, fields)
+    seen, kept = split_patches(action, vae.block, chain, stream, threads)
     with limit_torch(threads):
         result = fit(
             vae, elbo(), patch_batches(vae, seen, training.batch, stream), training.fit_options,
@@ -153,42 +146,12 @@ def train_vae(
             monitor=monitor or Silent(), label="local updates",
         )  # fmt: skip
         bound, divergence = _terms(vae, kept, stream)
-    acceptance = judge_acceptance(action, vae, chain[: min(len(chain), 4 * _CHAINS)], stream, threads)
+    acceptance = judge_acceptance(action, vae, chain[:_JUDGED], stream, threads)
     found = TrainedVae(vae, acceptance, bound, divergence, result.seconds)
     if place is not None and work is not None:
         save_vae(vae, place, {**_facts(training, found), "best_step": result.best_step}, force)
         shutil.rmtree(work, ignore_errors=True)
     return found
-
-
-def make_fields(action: Any, n: int, stream: Stream, threads: int | None = None) -> NDArray[np.float64]:
-    """Make fields of a heat-bath chain, shape (n, *lattice.shape, ...); neighbours in the array are independent."""
-    kernel: Any = HeatBath(action, threads=threads)
-    own = stream.fold("chain")
-    state = kernel.init(kernel.start(own, min(n, _CHAINS)))
-    state, _, _ = kernel.advance(own, state, _WARMUP)
-    kept = []
-    for _ in range(-(-n // len(state.field))):
-        state, _, _ = kernel.advance(own, state, _BETWEEN)
-        kept.append(state.field.copy())
-    return np.ascontiguousarray(np.concatenate(kept)[:n])
-
-
-def make_early_fields(action: Any, n: int, stream: Stream, threads: int | None = None) -> NDArray[np.float64]:
-    """Make fields on their way to equilibrium: n of each start, hot and cold, after 1, 2, 4 and 8 heat-bath sweeps.
-
-    Their surroundings are such as equilibrium hardly ever shows and a chain must be able to leave; the values of the
-    sites that were updated last are exact draws given their surroundings all the same.
-    """
-    kernel: Any = HeatBath(action, threads=threads)
-    kept = []
-    for how in ("hot", "cold"):
-        own = stream.fold(f"early {how}")
-        state = kernel.init(kernel.start(own, n, how))
-        for sweeps in _EARLY:
-            state, _, _ = kernel.advance(own, state, sweeps)
-            kept.append(state.field.copy())
-    return np.concatenate(kept)
 
 
 def elbo() -> Loss:
@@ -225,13 +188,6 @@ def judge_acceptance(
         rates.append(info["acceptance"])
     error = float(np.std(rates, ddof=1)) / math.sqrt(len(rates)) if len(rates) > 1 else math.nan
     return Estimate(float(np.mean(rates)), error, n=len(rates) * _JUDGED_SWEEPS * action.lattice.sites // vae.size)
-
-
-def _check(action: Any, fields: NDArray[np.float64]) -> NDArray[np.float64]:
-    action.space.check(fields, action.lattice.shape)
-    if len(fields) < _HELD_OUT:
-        raise InputError(f"{len(fields)} fields were given; expected at least {_HELD_OUT}")
-    return fields
 
 
 def _tensors(vae: LocalVae, around: Any, values: Any, stream: Stream) -> tuple[Tensor, Tensor, Tensor]:

@@ -25,9 +25,10 @@ from pyqmc_art.lattice.scalar import Phi4  # noqa: E402
 from pyqmc_art.lattice.vector import ON  # noqa: E402
 from pyqmc_art.ops import plain_patches  # noqa: E402
 from pyqmc_art.proposals import vae_training as module  # noqa: E402
-from pyqmc_art.proposals.vae import LocalVae, VaeShape, collect_patches  # noqa: E402
+from pyqmc_art.proposals.patch_data import collect_patches, make_fields  # noqa: E402
+from pyqmc_art.proposals.vae import LocalVae, VaeShape  # noqa: E402
 from pyqmc_art.proposals.vae_models import export_network, load_model, load_vae  # noqa: E402
-from pyqmc_art.proposals.vae_training import VaeTraining, elbo, make_fields, patch_batches, train_vae  # noqa: E402
+from pyqmc_art.proposals.vae_training import VaeTraining, elbo, patch_batches, train_vae  # noqa: E402
 from pyqmc_art.rng import Stream  # noqa: E402
 from pyqmc_art.testing.fields import draw_fields  # noqa: E402
 from pyqmc_art.testing.torus import TORUS, torus_p_value  # noqa: E402

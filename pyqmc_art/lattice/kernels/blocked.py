@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError, NumericalError
+from pyqmc_art.lattice.block_action import BlockAction
 from pyqmc_art.lattice.kernels.custom import CustomKernel
-from pyqmc_art.lattice.patches import cut_patches
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.protocols import Draw, Info, State
 from pyqmc_art.rng import Stream
@@ -88,7 +88,8 @@ class Blocked(CustomKernel):
         super().__init__(action)
         self.proposal = proposal
         self.name = name  # type: ignore[misc]
-        self._patches = cut_patches(action.lattice, proposal.block)
+        self._part = BlockAction(action, proposal.block)
+        self._patches = self._part.patches
 
     def configuration(self) -> dict[str, Any]:
         """The kernel's name and its proposal's; a file remembers them."""
@@ -133,12 +134,7 @@ class Blocked(CustomKernel):
 
     def block_action(self, values: Floats, boundary: Floats) -> Floats:
         """All terms of S that hold a site of the block, shape (replicas, blocks)."""
-        g, a, b = self.action.coefficients
-        square = values * values
-        inner = values[..., self._patches.inner[:, 0]] - values[..., self._patches.inner[:, 1]]
-        outer = values[..., self._patches.outer] - boundary
-        bonds = (inner * inner).sum(axis=-1) + (outer * outer).sum(axis=-1)
-        return np.asarray(g * bonds + (square * (a + b * square)).sum(axis=-1), np.float64)
+        return self._part(values, boundary)
 
 
 class BlockedFlow(Blocked):

@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyqmc_art as qa
+from pyqmc_art.lattice.kernels.blocked import Blocked
 from pyqmc_art.lattice.kernels.compose import build
 from pyqmc_art.lattice.observables import find
+from pyqmc_art.proposals.block_flow import BlockShape
+from pyqmc_art.proposals.block_training import BlockTraining, train_block_flow
 from pyqmc_art.proposals.vae import VaeShape
 from pyqmc_art.proposals.vae_models import export_network
 from pyqmc_art.proposals.vae_training import VaeTraining, train_vae
@@ -32,7 +35,9 @@ TARGETS: Final[tuple[Any, ...]] = (
 
 _MD_STEPS: Final = {2: 10, 3: 14, 4: 20}
 _CHAINS: Final = 4
-_WARMUP: Final = 500
+_MANY_CHAINS: Final = 64
+"""For what runs in torch, where every call has its price."""
+_WARMUP: Final = 200
 
 
 @dataclass(frozen=True)
@@ -49,22 +54,22 @@ class Line:
     training: float
 
 
-def measure(action: Any, kernel: Any, seconds: float, seed: int, training: float = 0.0) -> Line:
+def measure(action: Any, kernel: Any, seconds: float, seed: int, training: float = 0.0, chains: int = _CHAINS) -> Line:
     """Run a kernel for about so many CPU-seconds and measure the squared mean field, its slowest mode."""
     stream = Stream.from_seed(seed)
-    state = kernel.init(kernel.start(stream, _CHAINS))
+    state = kernel.init(kernel.start(stream, chains))
     warm = kernel.warming() if hasattr(kernel, "warming") else kernel
     state, _, _ = warm.advance(stream, state, _WARMUP)
     begun = time.process_time()
-    state, _, _ = kernel.advance(stream, state, 50)
-    steps = max(500, int(seconds * 50 / max(1e-4, time.process_time() - begun)))
+    state, _, _ = kernel.advance(stream, state, 20)
+    steps = max(200, int(seconds * 20 / max(1e-4, time.process_time() - begun)))
     begun = time.process_time()
     state, series, info = kernel.advance(stream, state, steps, 1, find(("magnetization",)))
     spent = time.process_time() - begun
     found = gamma_method(series["magnetization"] ** 2)
     tau, error = float(found.tau_int or 0.5), float(found.tau_int_error or 0.0)
     rate = float(found.ess or 0.0) / spent
-    sites = _CHAINS * steps * action.lattice.sites
+    sites = chains * steps * action.lattice.sites
     accepted = next((value for key, value in info.items() if key.endswith("acceptance")), None)
     return Line(kernel.name, accepted, 1e9 * spent / sites, tau, error, rate, rate * error / tau, training)
 
@@ -87,7 +92,21 @@ def compare(action: Any, seconds: float, seed: int) -> Iterator[Line]:
         kernel: Any = qa.VaeLocal(action, network=export_network(found.vae), block=plan.block, threads=1)
         line = measure(action, kernel, seconds, seed, training)
         label = f"vae-local, block {'x'.join(map(str, plan.block))}, {plan.latents} latents"
-        yield Line(label, *(getattr(line, key) for key in list(Line.__dataclass_fields__)[1:]))
+        yield replace(line, kernel=label)
+    if not is_vector and dimension == 2:
+        yield measure_blocks(action, seconds, seed)
+
+
+def measure_blocks(action: Any, seconds: float, seed: int) -> Line:
+    """Train a flow of blocks of about four by four sites, and measure the domain-wise updates."""
+    block = tuple(4 if n % 8 == 0 else 5 for n in action.lattice.shape)
+    begun = time.process_time()
+    found = train_block_flow(action, BlockTraining(BlockShape(block), seed=seed, device="cpu"), threads=1)
+    training = time.process_time() - begun
+    return replace(
+        measure(action, Blocked(action, found.flow), seconds, seed, training, _MANY_CHAINS),
+        kernel=f"blocked-flow, block {'x'.join(map(str, block))}",
+    )
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyqmc_art.lattice.chain import chain, resume, sample
     from pyqmc_art.lattice.free_proposal import FreeProposal
     from pyqmc_art.lattice.geometry import Lattice
+    from pyqmc_art.lattice.kernels.blocked import Blocked
     from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
     from pyqmc_art.lattice.kernels.compose import Composition, build
     from pyqmc_art.lattice.kernels.constrained import Constrained
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pyqmc_art.store.ensemble import Ensemble, open_ensemble
 
 _HOME = {
+    "Blocked": "lattice.kernels.blocked",
     "Composition": "lattice.kernels.compose",
     "Constrained": "lattice.kernels.constrained",
     "CustomKernel": "lattice.kernels.custom",
@@ -75,6 +77,7 @@ _HOME = {
 __all__ = [
     "HMC",
     "ON",
+    "Blocked",
     "Composition",
     "Constrained",
     "CustomKernel",

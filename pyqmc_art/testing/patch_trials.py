@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pyqmc_art.lattice.free_blocks import FreeBlocks
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.kernels import compose
+from pyqmc_art.lattice.kernels.blocked import Blocked
 from pyqmc_art.lattice.kernels.compose import Composition
 from pyqmc_art.lattice.kernels.field_vae import VaeLocal
 from pyqmc_art.lattice.scalar import Phi4
@@ -67,6 +69,9 @@ PATCH_CASES: Final = (
 """Networks from those that see nothing to those that fit; every one must leave its target as it is."""
 
 
+_BLOCKS: Final = (PatchCase("single sites", TORUS, (1, 1), 0), PatchCase("pairs", _CHAIN, (2,), 0))
+
+
 def patch_p_value(case: PatchCase, kernel: Any, n: int, stream: Stream, steps: int) -> float:
     """Move n exact starts by ``steps`` steps, and ask whether they are still exact draws."""
     starts = draw_fields(case.action, n, stream.fold("starts"))
@@ -92,4 +97,12 @@ def judge_patches(
         rows.append(Row(f"vae-local({case.label})", f"same bytes on {len(variants)} variants, {target}", sound=sound))
     mixed: Any = Composition([(1, compose.build("hmc", TORUS, {"md_steps": 4})), (2, build(PATCH_CASES[1]))])
     p_value = patch_p_value(PATCH_CASES[1], mixed, draws, stream.fold("mixed"), moves)
-    return [*rows, Row(f"{mixed.name}(crooked)", f"exact starts, {Case('', TORUS).target}", p_value=p_value)]
+    rows.append(Row(f"{mixed.name}(crooked)", f"exact starts, {Case('', TORUS).target}", p_value=p_value))
+    return rows + [_judge_blocks(case, mass, draws, stream, moves) for case in _BLOCKS for mass in (None, 9.0)]
+
+
+def _judge_blocks(case: PatchCase, mass: float | None, draws: int, stream: Stream, moves: int) -> Row:
+    """Blocks of free fields with a mass that fits, or one far too large."""
+    kernel, label = Blocked(case.action, FreeBlocks(case.action, case.block, mass)), "too narrow" if mass else "fitting"
+    p_value = patch_p_value(case, kernel, draws, stream.fold(f"{label} {case.label}"), moves)
+    return Row(f"blocked({label})", f"exact starts, {Case('', case.action).target}", p_value=p_value)

@@ -45,7 +45,7 @@ def test_everything_can_be_built() -> None:
 FIELD_KERNELS = {"hmc", "overrelaxation"}
 """Kernels that only continuous fields have."""
 
-LEARNED = {"flow", "vae-local"}
+LEARNED = {"flow", "blocked-flow", "vae-local"}
 """Kernels of a trained model; they are judged with proposals and networks that need no training."""
 
 

@@ -112,7 +112,7 @@ def measure_blocks(action: Any, seconds: float, seed: int) -> Line:
 def main() -> None:
     """Print a table for every target, in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     for action in TARGETS:

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from pyqmc_art.lattice.free_proposal import FreeProposal
     from pyqmc_art.lattice.geometry import Lattice
     from pyqmc_art.lattice.glass import SpinGlass
+    from pyqmc_art.lattice.kernels.blocked import Blocked
     from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
     from pyqmc_art.lattice.kernels.compose import Composition, build
     from pyqmc_art.lattice.kernels.constrained import Constrained
     from pyqmc_art.lattice.kernels.custom import CustomKernel
     from pyqmc_art.lattice.kernels.field_local import Overrelaxation
+    from pyqmc_art.lattice.kernels.field_vae import VaeLocal
     from pyqmc_art.lattice.kernels.hmc import HMC
     from pyqmc_art.lattice.kernels.independence import Independence, judge_proposal
     from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from pyqmc_art.store.ensemble import Ensemble, open_ensemble
 
 _HOME = {
+    "Blocked": "lattice.kernels.blocked",
     "Composition": "lattice.kernels.compose",
     "Constrained": "lattice.kernels.constrained",
     "CustomKernel": "lattice.kernels.custom",
@@ -61,6 +64,7 @@ _HOME = {
     "Stream": "rng",
     "SwendsenWang": "lattice.kernels.cluster",
     "Tempering": "lattice.kernels.tempering",
+    "VaeLocal": "lattice.kernels.field_vae",
     "Wolff": "lattice.kernels.cluster",
     "build": "lattice.kernels.compose",
     "chain": "lattice.chain",
@@ -75,6 +79,7 @@ _HOME = {
 __all__ = [
     "HMC",
     "ON",
+    "Blocked",
     "Composition",
     "Constrained",
     "CustomKernel",
@@ -93,6 +98,7 @@ __all__ = [
     "Stream",
     "SwendsenWang",
     "Tempering",
+    "VaeLocal",
     "Wolff",
     "build",
     "chain",

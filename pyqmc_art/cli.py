@@ -131,10 +131,12 @@ def _resume(chosen: dict[str, Any], print_config: bool) -> None:
 def _load_model(threads: int | None, folder: Path, action: Any) -> Proposal:
     """Read a trained proposal; only then are its libraries needed."""
     try:
-        from pyqmc_art.proposals.models import load_flow
+        from pyqmc_art.proposals.vae_models import load_model
+
+        loaded: Proposal = load_model(folder, action, threads)
     except ImportError as reason:
-        raise InputError(f"the kernel 'flow' needs {reason.name}; pip install 'pyqmc-art[learn]'") from reason
-    return load_flow(folder, action, threads)
+        raise InputError(f"a trained model needs {reason.name}; pip install 'pyqmc-art[learn]'") from reason
+    return loaded
 
 
 def _tell(ensemble: Ensemble) -> None:

@@ -13,12 +13,16 @@ from cyclopts import Parameter
 from pyqmc_art import options, train_flow
 from pyqmc_art.data import tell
 from pyqmc_art.errors import InputError
+from pyqmc_art.train_blocks import block_flow
+from pyqmc_art.train_vae import vae
 
 if TYPE_CHECKING:
     from pyqmc_art.art.detectors.tuning import TuneOptions
 
 app = cyclopts.App(name="train", help="Train models from data.")
 app.command(train_flow.flow)
+app.command(vae)
+app.command(block_flow, name="block-flow")
 
 _Many = Parameter(consume_multiple=True)
 _All = Parameter(name="*")

@@ -16,7 +16,22 @@ import pyqmc_art
 PACKAGE = Path(pyqmc_art.__file__).parent
 
 LAYERS = (
-    ("cli", "web", "options", "data", "generate", "train", "train_flow", "judge", "demo", "demo_art", "__main__", ""),
+    (
+        "cli",
+        "web",
+        "options",
+        "data",
+        "generate",
+        "train",
+        "train_flow",
+        "train_vae",
+        "train_blocks",
+        "judge",
+        "demo",
+        "demo_art",
+        "__main__",
+        "",
+    ),
     ("report",),
     ("studies",),
     ("appraise",),
@@ -48,7 +63,7 @@ HOMES = {
     "jinja2": ("report",),
     "markupsafe": ("report",),
     "gradio": ("web",),
-    "cyclopts": ("cli", "data", "generate", "train", "train_flow", "judge", "options"),
+    "cyclopts": ("cli", "data", "generate", "train", "train_flow", "train_vae", "train_blocks", "judge", "options"),
     "yaml": ("options",),
     "tqdm": ("monitor",),
     "scipy": ("stats", "lattice", "art", "testing"),

@@ -39,6 +39,8 @@ COMMANDS = (
     "train detector",
     "train flow",
     "generate",
+    "train vae",
+    "train block-flow",
     "judge",
     "info",
 )

@@ -67,6 +67,59 @@ struct Room {
   }
 };
 
+LocalNetwork view_network(const char* name, const py::array& sizes, const py::array& weights, std::int64_t inputs,
+                          std::int64_t outputs) {
+  LocalNetwork network{view<std::int64_t>(name, sizes, {-1}), sizes.size() - 1, nullptr};
+  const auto fail = [&](const std::string& what) { throw BadArgument(std::string(name) + " " + what); };
+  if (network.layers < 1) fail("needs at least one layer");
+  if (network.sizes[0] != inputs || network.sizes[network.layers] != outputs)
+    fail("must map " + std::to_string(inputs) + " numbers to " + std::to_string(outputs));
+  std::int64_t count = 0;
+  for (std::int64_t layer = 0; layer < network.layers; ++layer) {
+    const std::int64_t width = network.sizes[layer + 1];
+    if (width < 1 || width > network_width)
+      fail("has a layer of " + std::to_string(width) + " numbers; at most 64 fit");
+    count += width * (network.sizes[layer] + 1);
+  }
+  network.weights = view<double>(name, weights, {count});
+  return network;
+}
+
+const std::int32_t* view_places(const char* name, const py::array& places, const std::vector<std::int64_t>& extents,
+                                std::int64_t below) {
+  const std::int32_t* table = view<std::int32_t>(name, places, extents);
+  for (std::int64_t i = 0; i < places.size(); ++i)
+    if (table[i] < 0 || table[i] >= below) throw BadArgument(std::string(name) + " names a site that does not exist");
+  return table;
+}
+
+void run_patches(FieldBatch batch, const py::array& members, const py::array& around, const py::array& inner,
+                 const py::array& outer, std::int64_t latents, const py::tuple& decoder, const py::tuple& encoder) {
+  if (members.ndim() != 3 || around.ndim() != 3) throw BadArgument("members and around have three axes");
+  PatchJob job{};
+  const std::int64_t sites = sites_of(batch.lattice), c = batch.components;
+  job.patches = members.shape(1), job.size = members.shape(2), job.rim = around.shape(2), job.bonds = inner.shape(0);
+  job.latents = latents;
+  if (c > 2 || job.patches < 1 || job.size < 1 || job.size > patch_sites || job.rim < 1 || job.rim > patch_around ||
+      latents < 0 || latents > patch_latents)
+    throw BadArgument("patches have 1 or 2 components, at most 16 sites, 64 around them and 16 latent numbers");
+  job.members = view_places("members", members, {2, job.patches, job.size}, sites);
+  job.around = view_places("around", around, {2, job.patches, job.rim}, sites);
+  job.inner = view_places("inner", inner, {job.bonds, 2}, job.size);
+  job.outer = view_places("outer", outer, {job.rim}, job.size);
+  job.decoder = view_network("decoder", decoder[0], decoder[1], c * job.rim + latents, 2 * job.size);
+  if (latents > 0) job.encoder = view_network("encoder", encoder[0], encoder[1], c * (job.rim + job.size), 2 * latents);
+  const FieldKernels& kernels = field_kernels_in_use();
+  py::gil_scoped_release release;  // scratch memory and sweeps need no Python
+  const Room room(batch);
+  const std::size_t own = kernels.patch_room, align = 64;
+  std::vector<std::uint8_t> bytes(own * static_cast<std::size_t>(batch.threads) + align);
+  const std::size_t off = reinterpret_cast<std::uintptr_t>(bytes.data()) % align;
+  job.room = bytes.data() + (off == 0 ? 0 : align - off);
+  job.batch = batch;
+  kernels.patches(job);
+}
+
 }  // namespace
 
 void bind_scalar(py::module_& module) {
@@ -114,6 +167,10 @@ void bind_scalar(py::module_& module) {
       },
       py::arg("batch"), py::arg("rule"), py::arg("width"),
       "Coloured sweeps: rule 0 Metropolis, 1 heat bath, 2 overrelaxation (unit vectors).");
+
+  module.def("patch_steps", run_patches, py::arg("batch"), py::arg("members"), py::arg("around"), py::arg("inner"),
+             py::arg("outer"), py::arg("latents"), py::arg("decoder"), py::arg("encoder"),
+             "Learned updates of patches; a network is a pair of its sizes and its weights.");
 
   const auto run_cluster = [](FieldBatch batch, std::int64_t clusters, void (*kernel)(const FieldClusterJob&)) {
     py::gil_scoped_release release;  // scratch memory and clusters need no Python

@@ -5,6 +5,7 @@
 // after every `every`-th step, `columns` sums of each field; shape (steps / every, batch, columns): see field_sums.hpp.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/lattice.hpp"
@@ -86,6 +87,30 @@ struct NormalsJob {
   double* out;  // (blocks, 2)
 };
 
+inline constexpr int network_width = 64;  // largest layer behind the inputs
+inline constexpr int patch_sites = 16, patch_around = 64, patch_latents = 16;
+
+// Layer k maps sizes[k] numbers to sizes[k + 1]; its rows are an offset and the weights of its inputs.
+struct LocalNetwork {
+  const std::int64_t* sizes;
+  std::int64_t layers;
+  const double* weights;
+};
+
+// Patches of sites that a network updates given the sites around them: see field_patch.hpp.
+struct PatchJob {
+  FieldBatch batch;
+  const std::int32_t* members;  // (2, patches, size): the sites of each patch, colour by colour
+  const std::int32_t* around;   // (2, patches, rim): the sites across the bonds that lead out of it
+  std::int64_t patches, size, rim;
+  const std::int32_t* inner;  // (bonds, 2): the bonds inside, as positions in a patch
+  std::int64_t bonds;
+  const std::int32_t* outer;  // (rim): where in the patch each bond outwards starts
+  std::int64_t latents;
+  LocalNetwork decoder, encoder;
+  void* room;  // (threads, FieldKernels::patch_room), aligned for vectors
+};
+
 // One instruction set's build of every hot loop.
 struct FieldKernels {
   const char* isa;
@@ -93,6 +118,8 @@ struct FieldKernels {
   void (*local)(const FieldLocalJob&);
   void (*swendsen_wang)(const FieldClusterJob&);
   void (*wolff)(const FieldClusterJob&);
+  void (*patches)(const PatchJob&);
+  std::size_t patch_room;  // bytes of each thread
   void (*measure)(const FieldBatch&);
   void (*normals)(const NormalsJob&);
 };

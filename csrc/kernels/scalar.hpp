@@ -4,6 +4,7 @@
 
 #include "kernels/field_cluster.hpp"
 #include "kernels/field_local.hpp"
+#include "kernels/field_patch.hpp"
 #include "kernels/hmc.hpp"
 
 namespace pyqmc {
@@ -45,6 +46,8 @@ const FieldKernels field_kernels = {
     over<FieldLocalJob, field_local_share, true>,
     over<FieldClusterJob, field_swendsen_wang_share, false>,
     over<FieldClusterJob, field_wolff_share, false>,
+    over<PatchJob, patch_share, true>,
+    sizeof(PatchRoom),
     over<FieldBatch, measure_share, true>,
     write_normals,
 };

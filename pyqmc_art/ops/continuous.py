@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
-from pyqmc_art.ops import plain_fields, plain_scalar
+from pyqmc_art.ops import plain_fields, plain_patches, plain_scalar
 from pyqmc_art.ops.discrete import Geometry
 from pyqmc_art.ops.jit import jitted
+from pyqmc_art.ops.patches import LocalNetwork, Patches
 
 Reals = NDArray[np.float64]
 
@@ -106,6 +107,13 @@ class _Compiled:
     def wolff_steps(self, batch: FieldBatch, clusters: int) -> None:
         self._core.field_wolff_steps(_core_batch(self._core, batch), clusters)
 
+    def patch_steps(self, batch: FieldBatch, patches: Patches, network: LocalNetwork) -> None:
+        self._core.patch_steps(
+            _core_batch(self._core, batch), patches.members, patches.around, patches.inner, patches.outer,
+            network.latents, (network.decoder.sizes, network.decoder.weights),
+            (network.encoder.sizes, network.encoder.weights),
+        )  # fmt: skip
+
     def measure(self, batch: FieldBatch) -> None:
         self._core.measure_fields(_core_batch(self._core, batch))
 
@@ -113,9 +121,10 @@ class _Compiled:
 class _Plain:
     """The operations by plain loops, as they are or through Numba."""
 
-    def __init__(self, scalar: Any, fields: Any) -> None:
+    def __init__(self, scalar: Any, fields: Any, patches: Any) -> None:
         self._scalar = scalar
         self._fields = fields
+        self._patches = patches
 
     def hmc_steps(self, batch: FieldBatch, *flow: Any) -> None:
         # A trajectory may overflow; its energy error says so.
@@ -132,6 +141,14 @@ class _Plain:
     def wolff_steps(self, batch: FieldBatch, clusters: int) -> None:
         self._fields.wolff_steps(*_plain_arguments(batch), clusters)
 
+    def patch_steps(self, batch: FieldBatch, patches: Patches, network: LocalNetwork) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._patches.patch_steps(
+                *_plain_arguments(batch), patches.members, patches.around, patches.inner, patches.outer,
+                network.latents, network.decoder.sizes, network.decoder.weights,
+                network.encoder.sizes, network.encoder.weights,
+            )  # fmt: skip
+
     def measure(self, batch: FieldBatch) -> None:
         geometry = batch.geometry
         self._fields.measure_fields(batch.field, geometry.neighbours, geometry.shape[-1], batch.sums)
@@ -139,7 +156,7 @@ class _Plain:
 
 @cache
 def operations(backend: str) -> Any:
-    """Return the operations of a backend: hmc_steps, local_steps, swendsen_wang_steps, wolff_steps, measure.
+    """Return the operations of a backend: hmc_steps, local_steps, patch_steps, the clusters' steps, measure.
 
     Raises
     ------
@@ -149,7 +166,7 @@ def operations(backend: str) -> Any:
     if backend == "cpp":
         return _Compiled()
     if backend == "numba":
-        return _Plain(jitted(plain_scalar), jitted(plain_fields))
+        return _Plain(jitted(plain_scalar), jitted(plain_fields), jitted(plain_patches))
     if backend == "python":
-        return _Plain(plain_scalar, plain_fields)
+        return _Plain(plain_scalar, plain_fields, plain_patches)
     raise InputError(f"the backend {backend!r} has no kernels for continuous fields; use cpp, numba or python")

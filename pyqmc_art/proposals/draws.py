@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError
 from pyqmc_art.monitor import Silent
 from pyqmc_art.proposals.flow import Flow
-from pyqmc_art.proposals.models import describe_action
+from pyqmc_art.proposals.targets import describe_action
 from pyqmc_art.protocols import Draw, Monitor
 from pyqmc_art.rng import STREAM_VERSION, Stream
 from pyqmc_art.stats.importance import Weights, summarize_weights

@@ -25,9 +25,10 @@ from pyqmc_art.monitor import Silent
 from pyqmc_art.proposals.curriculum import Curriculum
 from pyqmc_art.proposals.examination import Examiner, stop_contradictions
 from pyqmc_art.proposals.flow import Flow, FlowShape
-from pyqmc_art.proposals.models import describe_action, digest_of, load_flow, save_flow
+from pyqmc_art.proposals.models import digest_of, load_flow, save_flow
 from pyqmc_art.proposals.objectives import FlowObjective, flow_batches
 from pyqmc_art.proposals.samples import CHAINS, draw_samples, read_samples
+from pyqmc_art.proposals.targets import describe_action
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.importance import Weights

@@ -22,6 +22,7 @@ from pyqmc_art.ops import plain_scalar
 from pyqmc_art.rng import Stream
 from pyqmc_art.testing.cases import Case
 from pyqmc_art.testing.fields import FIELD_MEANS, FIELD_STARTS, draw_fields, exact_field_values, field_start_p_value
+from pyqmc_art.testing.patch_trials import judge_patches
 from pyqmc_art.testing.row import Row, Trial
 from pyqmc_art.testing.torus import TORUS, torus_bins, torus_p_value
 from pyqmc_art.testing.trials import estimate_means, list_variants, run_variant_of
@@ -41,6 +42,7 @@ def plan_fields(stream: Stream, build: Builder, draws: int, moves: int, replicas
     plan += [partial(judge_field_start, case, build, stream, draws, moves) for case in FIELD_STARTS]
     plan += [partial(judge_energy_errors, case, build, stream) for case in FIELD_STARTS if case.kernel == "hmc"]
     plan += [partial(judge_torus, stream), partial(judge_proposals, stream, draws, moves)]
+    plan += [partial(judge_patches, stream, draws, moves)]
     return plan + [partial(judge_field_means, case, build, stream, replicas, steps) for case in FIELD_MEANS]
 
 

@@ -208,7 +208,10 @@ def test_the_commands(call: Any, numbers: Any, tmp_path: Path) -> None:
         ("train flow --shape 4 4 --m2 -4 --lam 8 --out m --network konv", "did you mean 'conv'"),
         ("sample phi4 --m2 -4 --lam 8 --shape 2 2 --kernel flow --steps 5", "needs a model: --model DIR"),
         ("sample phi4 --m2 -4 --lam 8 --shape 2 2 --kernel flow --model no --steps 5", "does not exist"),
-        ("sample phi4 --m2 -4 --lam 8 --shape 2 2 --kernel hmc --model no --steps 5", "it belongs to flow"),
+        (
+            "sample phi4 --m2 -4 --lam 8 --shape 2 2 --kernel hmc --model no --steps 5",
+            "it belongs to blocked-flow, flow, vae-local",
+        ),
     ],
 )
 def test_bad_commands(call: Any, words: str, said: str) -> None:

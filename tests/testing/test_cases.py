@@ -45,8 +45,8 @@ def test_everything_can_be_built() -> None:
 FIELD_KERNELS = {"hmc", "overrelaxation"}
 """Kernels that only continuous fields have."""
 
-LEARNED = {"flow"}
-"""Kernels of a trained model; the catalogue has their acceptance, ``independence``, with proposals that need none."""
+LEARNED = {"flow", "blocked-flow", "vae-local"}
+"""Kernels of a trained model; they are judged with proposals and networks that need no training."""
 
 
 def test_every_kernel_is_there() -> None:

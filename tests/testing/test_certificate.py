@@ -159,8 +159,8 @@ def test_the_whole_certificate(seed: int) -> None:
     assert certificate.passed, certificate.render_text()
     judged = [row.kernel.split("(")[0] for row in certificate.rows if row.p_value is not None]
     named = {part.split("*")[-1] for kernel in judged for part in kernel.split("+")}  # 2*a+b names a and b
-    # A flow is Independence with a trained model, and Independence is judged with proposals that need none.
-    assert named >= set(KERNELS) - {"flow"} | {"independence"}
+    # A flow is Independence with a trained model, blocks likewise, and both are judged with proposals that need none.
+    assert named >= set(KERNELS) - {"flow", "blocked-flow"} | {"independence", "blocked"}
 
 
 @pytest.mark.slow

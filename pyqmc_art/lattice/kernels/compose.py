@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError, unknown
+from pyqmc_art.lattice.kernels.blocked import BlockedFlow
 from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
 from pyqmc_art.lattice.kernels.constrained import Constrained
 from pyqmc_art.lattice.kernels.field_local import Overrelaxation
+from pyqmc_art.lattice.kernels.field_vae import VaeLocal
 from pyqmc_art.lattice.kernels.hmc import HMC
 from pyqmc_art.lattice.kernels.independence import FlowKernel, Load
 from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
@@ -24,8 +26,13 @@ from pyqmc_art.rng import Stream
 
 KERNELS: Final[dict[str, Any]] = {
     kernel.name: kernel
-    for kernel in (Metropolis, HeatBath, Overrelaxation, SwendsenWang, Wolff, HMC, Constrained, Tempering, FlowKernel)
-}
+    for kernel in (
+        Metropolis, HeatBath, Overrelaxation, SwendsenWang, Wolff, HMC, Constrained, Tempering, FlowKernel, VaeLocal,
+        BlockedFlow,
+    )
+}  # fmt: skip
+ALIASES: Final = {"vae": VaeLocal.name}
+"""Other words for a kernel."""
 
 MAX_REPETITIONS: Final = 2**20
 """The key of a repetition is folded with its number in 20 bits."""
@@ -211,8 +218,10 @@ def _build_one(
     cls: Any, action: Any, given: dict[str, Any], backend: str | None, threads: int | None, load: Load | None
 ) -> Any:
     own = {key: value for key, value in given.items() if key in cls.options}
-    if cls is FlowKernel:
-        return FlowKernel(action, **own, load=load)
+    if cls in (FlowKernel, BlockedFlow):
+        return cls(action, **own, load=load)
+    if cls is VaeLocal:
+        return VaeLocal(action, **own, load=load, backend=backend, threads=threads)
     if cls is not Tempering:
         return cls(action, **own, backend=backend, threads=threads)
     if not own.get("ladder"):
@@ -236,6 +245,7 @@ def _parse(name: str) -> list[tuple[int, str]]:
 
 
 def _class_of(name: str) -> Any:
+    name = ALIASES.get(name, name)
     if name not in KERNELS:
         raise unknown("kernel", name, KERNELS)
     return KERNELS[name]

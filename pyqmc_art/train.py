@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import cyclopts
 from cyclopts import Parameter
 
-from pyqmc_art import options
+from pyqmc_art import options, train_gan
 from pyqmc_art.data import tell
 from pyqmc_art.errors import InputError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyqmc_art.art.detectors.tuning import TuneOptions
 
 app = cyclopts.App(name="train", help="Train models from data.")
+app.command(train_gan.app)
 
 _Many = Parameter(consume_multiple=True)
 _All = Parameter(name="*")

@@ -1,0 +1,89 @@
+"""The command that trains GANs: what it says, what it refuses, and that a tuned model goes on counting."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pyqmc_art.art.pictures import write_picture
+
+for needed in ("torch", "accelerate", "safetensors"):
+    pytest.importorskip(needed, reason=f"{needed} is not installed")
+
+TINY = ["--resolution", "32", "--width", "2", "--latent", "4", "--train-batch-size", "4", "--threads", "1"]
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    folder = tmp_path / "pictures"
+    for role in ("original/The Master", "proxy"):
+        (folder / role).mkdir(parents=True)
+        for number in range(4):
+            drawn = np.random.default_rng([number, len(role)]).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+            write_picture(folder / role / f"{number}.png", drawn)
+    return folder
+
+
+def words(gallery, out, *more):
+    return ["train", "gan", "--manifest", str(gallery), "--out", out, *more]
+
+
+def test_it_trains_tunes_and_says_what_it_did(call, gallery, tmp_path):
+    status, out, err = call([*words(gallery, "raw", "--role", "proxy", "--kimg", "0.02", *TINY)])
+    assert (status, err) == (0, "")
+    for said in (
+        "training a dcgan at 32 x 32 on 4 pictures: 0.02 kimg in 5 steps of 4",
+        "0.02 kimg shown",
+        "wrote raw",
+    ):
+        assert said in out
+    status, out, err = call(words(gallery, "tuned", "--hand", "master", "--tune", "raw", "--kimg", "0.064"))
+    assert (status, err) == (0, "")
+    assert "tuning raw, a dcgan, at 32 x 32 on 4 pictures" in out
+    assert "0.064 kimg shown, 0.084 in all trainings" in out
+    config = json.loads((tmp_path / "tuned" / "config.json").read_text())
+    assert config["kind"] == "gan"
+    assert [stage["images"] for stage in config["configuration"]["history"]] == [20, 64]
+    assert len(list((tmp_path / "tuned.snapshots").glob("*.png"))) == 1
+
+
+def test_a_dry_run_prices_and_trains_nothing(call, gallery, tmp_path):
+    status, out, _ = call(words(gallery, "model", "--dry-run", *TINY))
+    assert status == 0
+    for said in ("M parameters", "GFLOP per image forward", "GiB of memory", "images/s, measured now", "nothing was"):
+        assert said in out
+    assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "model.training").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--role", "diffusion"], "no picture in"),
+        (["--kind", "stylegan3"], "did you mean 'stylegan2'"),
+        (["--freeze", "9"], "freeze is 9"),
+        (["--kimg", "inf"], "kimg is inf"),
+        (["--snapshot-kimg", "inf"], "snapshot_kimg is inf"),
+        (["--phases", "3"], "phases has 1 numbers"),
+        (["--tune", "nowhere"], "the model directory nowhere does not exist"),
+        (["--kimg", "0"], "kimg is 0"),
+        (["--kimg", "nan"], "kimg is nan"),
+        (["--learning-rate", "inf"], "learning rate is inf"),
+        (["--average", "nan"], "average is nan"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_written(call, gallery, tmp_path, more, said):
+    status, _, err = call(words(gallery, "model", *TINY, *more))
+    assert status == 2
+    assert said in err
+    assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "model.training").exists()
+
+
+def test_an_unreadable_picture_is_named(call, gallery):
+    (gallery / "proxy" / "0.png").write_bytes(b"no picture")
+    status, _, err = call(words(gallery, "model", *TINY))
+    assert status == 2
+    assert "0.png" in err

@@ -75,6 +75,10 @@ class GanFlags:
         Do not show half of the images mirrored.
     snapshot_kimg
         Thousands of images between sheets of fixed seeds.
+    metrics
+        What looks at the pictures of a sheet: auto, lite0, random, pixels, or none.
+    metrics_size
+        Side in pixels at which it looks.
     checkpoint_every
         Steps between checkpoints.
     device
@@ -114,6 +118,8 @@ class GanFlags:
     average: float = 1.0
     no_mirror: bool = False
     snapshot_kimg: float = 5.0
+    metrics: str = "auto"
+    metrics_size: Annotated[int, options.WHOLE] = 64
     checkpoint_every: Annotated[int, options.WHOLE] = 200
     device: str = "auto"
     seed: Annotated[int, options.WHOLE] = 0
@@ -149,12 +155,13 @@ def _train(chosen: GanFlags) -> int:
     from pyqmc_art.monitor import choose_monitor
 
     try:
-        from pyqmc_art.art.gan.command import Choice, train_command
+        from pyqmc_art.art.gan.command import Choice, Metrics, train_command
     except ImportError as reason:
         raise InputError(f"train gan needs {reason.name}; pip install 'pyqmc-art[learn,art]'") from reason
     choice = Choice(Path(str(chosen.manifest)), chosen.role or (), chosen.hand, chosen.levels)
     outcome = train_command(
-        choice, _plan(chosen), Path(str(chosen.out)), tune=chosen.tune, monitor=choose_monitor(), announce=_announce,
+        choice, _plan(chosen), Path(str(chosen.out)), tune=chosen.tune,
+        metrics=Metrics(chosen.metrics, chosen.metrics_size), monitor=choose_monitor(), announce=_announce,
         resume=chosen.resume, force=chosen.force, dry_run=chosen.dry_run, threads=chosen.threads or default_threads(),
     )  # fmt: skip
     return tell(outcome)

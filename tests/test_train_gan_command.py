@@ -9,7 +9,7 @@ import pytest
 
 from pyqmc_art.art.pictures import write_picture
 
-for needed in ("torch", "accelerate", "safetensors"):
+for needed in ("torch", "accelerate", "safetensors", "timm"):
     pytest.importorskip(needed, reason=f"{needed} is not installed")
 
 TINY = ["--resolution", "32", "--width", "2", "--latent", "4", "--train-batch-size", "4", "--threads", "1"]

@@ -39,7 +39,7 @@ class Snapshots:
         return step % self.every == 0 or step == self.last
 
     def take(
-        self, synthesizer: GanSynthesizer, measure: Callable[[GanSynthesizer], Mapping[str, float]] | None
+        self, synthesizer: GanSynthesizer, measure: Callable[[GanSynthesizer], Mapping[str, float | str]] | None
     ) -> dict[str, float | str]:
         """Write the sheet of the same seeds as ever, and measure."""
         facts: dict[str, float | str] = {"kimg": synthesizer.kimg}

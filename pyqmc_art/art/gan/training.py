@@ -30,7 +30,7 @@ WARN_EVERY: Final = 100
 """Steps after which an uneven game is reported again."""
 _PLAN: Final = "plan.json"
 
-Measure = Callable[[GanSynthesizer], Mapping[str, float]]
+Measure = Callable[[GanSynthesizer], Mapping[str, float | str]]
 """Numbers about a synthesizer, for the curve over the images shown."""
 
 
@@ -170,7 +170,7 @@ def train_gan(
             facts["winning"] = model.balance()
         if snapshots.due(step):
             synthesizer = make_synthesizer(model, training.shape, describe(int(model.images) - begun))
-            facts |= snapshots.take(synthesizer, None if measure is None else measure)
+            facts |= snapshots.take(synthesizer, measure)
             facts |= {"probability": float(model.probability), "right_real": float(model.right[0]),
                       "right_made": float(model.right[1])}  # fmt: skip
         return facts

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 
 from pyqmc_art.art.manifest import Manifest
-from pyqmc_art.errors import InputError
+from pyqmc_art.errors import InputError, Interrupted
 from pyqmc_art.rng import Stream
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -130,6 +132,24 @@ def test_every_part_of_the_state_matters(lost, tmp_path):
     assert any(not torch.equal(forgot[name], state.tensors[name]) for name in forgot)
     write_state(work, replace(state, tensors=forgot))
     assert differing(weights(whole), weights(train_gan(pool, training, tmp_path / "parts", resume=True)))
+
+
+def test_ctrl_c_leaves_what_resume_needs_and_a_new_training_no_old_sheets(tmp_path):
+    pool, training = make_pool(), plan("dcgan", snapshot_kimg=0.018)
+    whole = train_gan(pool, training, tmp_path / "model")
+
+    def press(synthesizer):
+        if synthesizer.kimg < 0.02:
+            os.kill(os.getpid(), signal.SIGINT)
+        return {}
+
+    with pytest.raises(Interrupted, match="stopped at step 3 of 8"):
+        train_gan(pool, training, tmp_path / "model", measure=press, force=True)
+    sheets = tmp_path / "model.snapshots"
+    assert [path.name for path in sheets.iterdir()] == ["00000.018-kimg.png"]
+    resumed = train_gan(pool, training, tmp_path / "model", resume=True, force=True)
+    assert not differing(weights(whole), weights(resumed))
+    assert len(list(sheets.iterdir())) == 3
 
 
 def test_another_plan_is_not_resumed(tmp_path):

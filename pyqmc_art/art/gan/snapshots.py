@@ -16,6 +16,7 @@ from pyqmc_art.errors import StoreError
 
 COLUMNS: Final = 8
 ROWS: Final = 4
+SUFFIX: Final = "-kimg.png"
 _GAP: Final = 2
 
 
@@ -49,7 +50,7 @@ class Snapshots:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreError(f"cannot make {self.folder} ({error.strerror}); is there room?") from error
-            write_picture(self.folder / f"{synthesizer.kimg:09.3f}-kimg.png", sheet)
+            write_picture(self.folder / f"{synthesizer.kimg:09.3f}{SUFFIX}", sheet)
         if measure is not None:
             facts |= measure(synthesizer)
         return facts

@@ -17,7 +17,7 @@ from pyqmc_art.art.gan.game import Game
 from pyqmc_art.art.gan.models import GanSynthesizer, load_players, make_synthesizer, save_gan
 from pyqmc_art.art.gan.pool import Pool
 from pyqmc_art.art.gan.rules import Rules
-from pyqmc_art.art.gan.snapshots import Snapshots
+from pyqmc_art.art.gan.snapshots import SUFFIX, Snapshots
 from pyqmc_art.errors import InputError, StoreError
 from pyqmc_art.learning.fit import fit
 from pyqmc_art.learning.options import FitOptions
@@ -198,6 +198,9 @@ def _prepare(out: str | os.PathLike[str] | None, resume: bool, force: bool) -> t
     work, show = place.with_name(f"{place.name}.training"), place.with_name(f"{place.name}.snapshots")
     if work.exists() and not resume:
         raise InputError(f"{work} holds an interrupted training; go on with it by resume, or remove it")
+    if not resume:
+        for sheet in show.glob(f"*{SUFFIX}"):
+            sheet.unlink()
     return work, show
 
 

@@ -8,9 +8,10 @@ Each training work speaks once, of the first made picture (and of the first refe
 generator that makes one picture a thousand times would otherwise be called a copier whenever that picture happens to
 lie near a training picture; it has collapsed, which recall says.
 
-The test is exact: if made and reference pictures are alike, each order of their ratios is equally likely, and the
-number K of made ones below the r-th smallest reference has :math:`P(K \ge k) = P(H \ge k)`, H hypergeometric: k or more
-of n made among the first k + r - 1 of n + m.
+The test takes each order of ratios for equally likely if made and reference pictures are alike; then the number K of
+made ones below the r-th smallest reference has :math:`P(K \ge k) = P(H \ge k)`, H hypergeometric: k or more
+of n made among the first k + r - 1 of n + m. (Works differ in how often they are hit, which this leaves out; that it
+does not reject more often than it says is tested by simulation, for equal and for unequal sizes.)
 
 References
 ----------
@@ -63,6 +64,11 @@ class Memory:
     distances: Floats
     ratios: Floats
     threshold: float
+
+    def list_suspects(self, count: int) -> list[tuple[int, int]]:
+        """Numbers of made pictures and of the training pictures that they are nearest to, the most suspicious first."""
+        order = np.argsort(self.ratios, kind="stable")[:count]
+        return [(int(k), int(self.nearest[k])) for k in order]
 
     def __str__(self) -> str:
         verdict = "copies training pictures" if self.flagged else "no sign of copying"

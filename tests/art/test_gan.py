@@ -196,8 +196,9 @@ def test_the_balance_is_judged_and_a_winner_held_back():
 def test_a_discriminator_that_wins_is_told_of(tmp_path):
     """Its opponent never learns: minimax where it is flat, a discriminator much faster."""
     rules = Rules("minimax", "none", phases=(400, 1))
-    training = plan("dcgan", rules=rules, kimg=1.8, learning_rate=2e-3)
-    trained = train_gan(make_pool(), training, tmp_path / "model")
+    shape = GanShape("dcgan", 16, 4, 8)
+    training = plan("dcgan", shape=shape, rules=rules, kimg=1.2, batch=4, learning_rate=2e-3)
+    trained = train_gan(make_pool(size=16), training, tmp_path / "model")
     assert trained.balance == "discriminator"
     lines = [json.loads(line) for line in (tmp_path / "model" / "log.jsonl").read_text().splitlines()]
     assert "discriminator" in {line.get("winning") for line in lines}

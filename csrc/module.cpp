@@ -8,6 +8,7 @@ void bind_random(pybind11::module_& module);
 void bind_discrete(pybind11::module_& module);
 void bind_scalar(pybind11::module_& module);
 void bind_images(pybind11::module_& module);
+void bind_reader(pybind11::module_& module);
 void bind_capi(pybind11::module_& module);
 }  // namespace pyqmc::bind
 
@@ -24,5 +25,6 @@ PYBIND11_MODULE(_core, module) {
   pyqmc::bind::bind_discrete(module);
   pyqmc::bind::bind_scalar(module);
   pyqmc::bind::bind_images(module);
+  pyqmc::bind::bind_reader(module);
   pyqmc::bind::bind_capi(module);
 }

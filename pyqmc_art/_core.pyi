@@ -79,3 +79,26 @@ def wolff_steps(
 ) -> None: ...
 def exchange_steps(batch: Batch, neighbours: NDArray[np.int32], table: NDArray[np.uint64], range: int) -> None: ...
 def measure(batch: Batch) -> None: ...
+def read_sites(
+    given: NDArray[np.float32],
+    tables: Sequence[NDArray[np.int32]],
+    weights: Sequence[NDArray[np.float32]],
+    biases: Sequence[NDArray[np.float32]],
+    slope: float,
+    result: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+def read_sites_backward(
+    given: NDArray[np.float32],
+    tables: Sequence[NDArray[np.int32]],
+    backward: Sequence[NDArray[np.int32]],
+    weights: Sequence[NDArray[np.float32]],
+    transposed: Sequence[NDArray[np.float32]],
+    biases: Sequence[NDArray[np.float32]],
+    slope: float,
+    pull: NDArray[np.float32],
+    given_slope: NDArray[np.float32],
+    weight_slopes: Sequence[NDArray[np.float32]],
+    bias_slopes: Sequence[NDArray[np.float32]],
+    threads: int,
+) -> None: ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import cyclopts
 from cyclopts import Parameter
 
-from pyqmc_art import options, train_gan
+from pyqmc_art import options, train_flow, train_gan
 from pyqmc_art.data import tell
 from pyqmc_art.errors import InputError
 
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from pyqmc_art.art.detectors.tuning import TuneOptions
 
 app = cyclopts.App(name="train", help="Train models from data.")
-app.command(train_gan.app)
+app.command(train_flow.flow)
+app.command(train_gan.gan)
 
 _Many = Parameter(consume_multiple=True)
 _All = Parameter(name="*")
@@ -148,128 +148,6 @@ def detector(
         print(options.as_toml(dataclasses.asdict(chosen)))
         return 0
     return _train(chosen)
-
-
-@dataclass(frozen=True)
-class FlowFlags:
-    """What ``train flow`` takes.
-
-    Parameters
-    ----------
-    action
-        phi4.
-    shape
-        Extents of the lattice, periodic.
-    m2
-        Squared mass.
-    lam
-        Quartic coupling.
-    convention
-        A, B, C or D.
-    out
-        Model directory to write.
-    layers
-        Affine couplings.
-    hidden
-        Widths of the hidden layers of each network.
-    network
-        conv or dense.
-    no_symmetry
-        Let the flow break phi -> -phi.
-    mass
-        Squared mass of the free field it starts from; default: about as wide as the target.
-    steps
-        Of the optimiser.
-    train_batch_size
-        Draws of one step.
-    learning_rate
-        Largest one; it falls as a cosine.
-    draws
-        By which the result is judged.
-    device
-        auto or cpu.
-    checkpoint_every
-        Steps between checkpoints.
-    seed
-        Of everything random.
-    threads
-        Default: OMP_NUM_THREADS, or else all cores.
-    resume
-        Go on with an interrupted training of the same --out.
-    force
-        Replace the model that is there.
-    """
-
-    action: str = "phi4"
-    shape: Annotated[tuple[int, ...] | None, _Many, options.WHOLE] = None
-    m2: float | None = None
-    lam: float | None = None
-    convention: str = "A"
-    out: Path | None = None
-    layers: Annotated[int, options.WHOLE] = 8
-    hidden: Annotated[tuple[int, ...], _Many, options.WHOLE] = (12, 12)
-    network: str = "conv"
-    no_symmetry: bool = False
-    mass: float | None = None
-    steps: Annotated[int, options.WHOLE] = 1000
-    train_batch_size: Annotated[int, options.WHOLE] = 256
-    learning_rate: float = 3e-3
-    draws: Annotated[int, options.WHOLE] = 65_536
-    device: str = "auto"
-    checkpoint_every: Annotated[int, options.WHOLE] = 500
-    seed: Annotated[int, options.WHOLE] = 0
-    threads: Annotated[int | None, options.WHOLE] = None
-    resume: bool = False
-    force: bool = False
-
-
-@app.command
-def flow(
-    *,
-    config: options.ConfigFile = None,
-    print_config: options.PrintConfig = False,
-    settings: Annotated[FlowFlags, _All] = FlowFlags(),
-) -> int:
-    """Train a flow that proposes fields: a model directory for sample --kernel flow, and how good it is."""
-    given, _ = options.settle(settings, config)
-    chosen = dataclasses.replace(FlowFlags(), **given)
-    for key, example in {"shape": "6 6", "m2": "-4", "lam": "8", "out": "model"}.items():
-        if getattr(chosen, key) is None:
-            raise InputError(f"no {key} was given; for instance --{key} {example}")
-    if chosen.action != "phi4":
-        raise InputError(f"the action is {chosen.action!r}; flows are trained for phi4")
-    if print_config:
-        print(options.as_toml(dataclasses.asdict(chosen)))
-        return 0
-    return _train_flow(chosen)
-
-
-def _train_flow(chosen: FlowFlags) -> int:
-    from pyqmc_art.backends import default_threads
-    from pyqmc_art.lattice.geometry import Lattice
-    from pyqmc_art.lattice.scalar import Phi4
-    from pyqmc_art.monitor import choose_monitor
-
-    action = Phi4(Lattice(chosen.shape or ()), chosen.m2 or 0.0, chosen.lam or 0.0, chosen.convention)
-    try:
-        from pyqmc_art.proposals.flow import FlowShape
-        from pyqmc_art.proposals.training import FlowTraining, train_flow
-    except ImportError as reason:
-        raise InputError(f"train flow needs {reason.name}; pip install 'pyqmc-art[learn]'") from reason
-    plan = FlowShape(chosen.layers, chosen.hidden, chosen.network, not chosen.no_symmetry, chosen.mass)
-    training = FlowTraining(
-        plan, chosen.steps, chosen.train_batch_size, chosen.learning_rate, chosen.draws, chosen.seed,
-        chosen.checkpoint_every, chosen.device,
-    )  # fmt: skip
-    found = train_flow(
-        action, training, str(chosen.out), resume=chosen.resume, force=chosen.force,
-        threads=chosen.threads or default_threads(), monitor=choose_monitor(),
-    )  # fmt: skip
-    print(f"{found.weights}\nln Z is not below {found.weights.lower_bound} (mean of the log weights)")
-    for warning in found.weights.log_partition.warnings:
-        print(f"pyqmc-art: {warning}", file=sys.stderr)
-    print(f"wrote {chosen.out}")
-    return 0
 
 
 def _check(chosen: DetectorFlags, given: dict[str, Any]) -> None:

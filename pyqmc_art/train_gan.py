@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import cyclopts
 from cyclopts import Parameter
 
 from pyqmc_art import options
@@ -16,8 +15,6 @@ from pyqmc_art.errors import InputError
 
 if TYPE_CHECKING:
     from pyqmc_art.art.gan.training import GanTraining
-
-app = cyclopts.App(name="gan")
 
 _Many = Parameter(consume_multiple=True)
 _All = Parameter(name="*")
@@ -129,7 +126,6 @@ class GanFlags:
     dry_run: bool = False
 
 
-@app.default
 def gan(
     *,
     config: options.ConfigFile = None,

@@ -16,7 +16,21 @@ import pyqmc_art
 PACKAGE = Path(pyqmc_art.__file__).parent
 
 LAYERS = (
-    ("cli", "web", "options", "data", "train", "train_gan", "judge", "demo", "demo_art", "__main__", ""),
+    (
+        "cli",
+        "web",
+        "options",
+        "data",
+        "generate",
+        "train",
+        "train_flow",
+        "train_gan",
+        "judge",
+        "demo",
+        "demo_art",
+        "__main__",
+        "",
+    ),
     ("report",),
     ("studies",),
     ("appraise",),
@@ -48,7 +62,7 @@ HOMES = {
     "jinja2": ("report",),
     "markupsafe": ("report",),
     "gradio": ("web",),
-    "cyclopts": ("cli", "data", "train", "train_gan", "judge", "options"),
+    "cyclopts": ("cli", "data", "generate", "train", "train_flow", "train_gan", "judge", "options"),
     "yaml": ("options",),
     "tqdm": ("monitor",),
     "scipy": ("stats", "lattice", "art", "testing"),

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from pyqmc_art.art.manifest import Manifest
 from pyqmc_art.art.pictures import write_picture
 
 for needed in ("torch", "accelerate", "safetensors", "timm"):
@@ -87,3 +88,27 @@ def test_an_unreadable_picture_is_named(call, gallery):
     status, _, err = call(words(gallery, "model", *TINY))
     assert status == 2
     assert "0.png" in err
+
+
+def test_generate_makes_pictures_of_seeds_with_a_manifest_and_a_sheet(call, gallery, tmp_path):
+    assert call([*words(gallery, "raw", "--role", "proxy", "--kimg", "0.02", *TINY)])[0] == 0
+    made = ["generate", "raw", "--out", "made", "--threads", "1"]
+    status, out, err = call([*made, "--seeds", "3-5"])
+    assert (status, err) == (0, "")
+    assert "3 pictures of dcgan" in out
+    assert "as raw-gan" in out
+    rows = Manifest.read(tmp_path / "made" / "manifest.csv").rows
+    assert [row.seed for row in rows] == ["3", "4", "5"]
+    assert (tmp_path / "made-sheet.png").is_file()
+    assert call([*made, "--n", "2"])[0] == 2
+    kept = tmp_path / "made" / "notes.txt"
+    kept.write_text("mine")
+    assert call([*made, "--n", "2", "--seed", "4", "--force"])[0] == 0
+    names = {path.name for path in (tmp_path / "made").iterdir()}
+    assert names == {"dcgan-000004.png", "dcgan-000005.png", "manifest.csv", "notes.txt"}
+    again = Manifest.read(tmp_path / "made" / "manifest.csv").rows
+    assert [row.sha256 for row in again] == [row.sha256 for row in rows[1:]]
+    for more, said in ((["--m2", "1"], "m2 and lam are for flows"), (["--truncation", "-1"], "truncation is -1")):
+        status, _, err = call(["generate", "raw", "--out", "other", "--n", "2", *more])
+        assert status == 2
+        assert said in err

@@ -96,8 +96,9 @@ def colour_noise(action: Phi4, noise: Floats) -> Floats:
             f"the boundary is {action.lattice.boundary}; free fields are drawn by their momenta on a periodic lattice"
         )
     axes = tuple(range(1, noise.ndim))
-    modes = np.fft.fftn(noise, axes=axes) / np.sqrt(2 * eigenvalues(action))
-    return np.ascontiguousarray(np.fft.ifftn(modes, axes=axes).real)
+    half = noise.shape[-1] // 2 + 1
+    modes = np.fft.rfftn(noise, axes=axes) / np.sqrt(2 * eigenvalues(action))[..., :half]
+    return np.ascontiguousarray(np.fft.irfftn(modes, s=noise.shape[1:], axes=axes))
 
 
 def free_correlator(action: Phi4) -> Floats:

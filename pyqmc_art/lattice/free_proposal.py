@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +61,11 @@ class FreeProposal:
         """Give log q of fields that something else made."""
         return Draw(field, None, self._log_density(field))
 
+    @property
+    def log_normalization(self) -> float:
+        """log q(phi) is -S_free(phi in convention A) less this number."""
+        return self._log_partition + self.action.lattice.sites * math.log(self.action.normalization)
+
     def _log_density(self, field: NDArray[Any]) -> NDArray[np.float64]:
-        scale = self.action.normalization
-        shift = self._log_partition + self.action.lattice.sites * np.log(scale)
-        return np.asarray(-self.free(field / scale) - shift, np.float64)
+        free = self.free(field / self.action.normalization)
+        return np.asarray(-free - self.log_normalization, np.float64)

@@ -7,19 +7,17 @@ holds no generator and no sampler, and N steps, a resume and N steps give the ve
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from pyqmc_art.errors import InputError, Interrupted, NumericalError, StoreError
+from pyqmc_art.errors import InputError, Interrupted, NumericalError
 from pyqmc_art.interrupts import StopRequest
 from pyqmc_art.learning.checkpoints import (
     TrainingState,
@@ -31,6 +29,7 @@ from pyqmc_art.learning.checkpoints import (
     restore_optimizer,
     write_state,
 )
+from pyqmc_art.learning.journal import Journal
 from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.learning.turns import Loss as Loss
 from pyqmc_art.learning.turns import Turn, find_parts, make_optimizer, set_rate
@@ -46,6 +45,18 @@ After: TypeAlias = Callable[[nn.Module, int], Mapping[str, float | str]]
 
 
 @dataclass(frozen=True)
+class Score:
+    """An evaluation that also has facts to tell: they are shown, logged and kept in the history."""
+
+    value: float
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+
+Watch: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], None]
+"""Sees the history of all evaluations after each, resumed or not, and may raise."""
+
+
+@dataclass(frozen=True)
 class FitResult:
     """What a training came to.
 
@@ -57,6 +68,7 @@ class FitResult:
     best_step : where it was found
     stopped : ``"steps"`` (all done), ``"patience"`` or ``"until"``
     seconds : spent in this call
+    history : of all evaluations: step, loss, score and the facts of each
     """
 
     step: int
@@ -65,6 +77,7 @@ class FitResult:
     best_step: int
     stopped: str
     seconds: float
+    history: tuple[Mapping[str, Any], ...] = ()
 
 
 def fit(
@@ -76,7 +89,8 @@ def fit(
     stream: Stream,
     out: Path | None = None,
     resume: bool = False,
-    evaluate: Callable[[nn.Module], float] | None = None,
+    evaluate: Callable[[nn.Module], float | Score] | None = None,
+    watch: Watch | None = None,
     after: After | None = None,
     monitor: Monitor | None = None,
     label: str = "training",
@@ -95,6 +109,7 @@ def fit(
     out : folder for ``checkpoint-*`` and ``log.jsonl``; None keeps nothing
     resume : go on from the newest checkpoint in ``out``; without one, start
     evaluate : score of the model, greater is better, on examples whose works are not trained on
+    watch : sees every evaluation so far and may stop the training with an error
     after : see the type alias; what it changes must be buffers of the model, which checkpoints hold
     monitor, label : what a person sees
     until : leave after so many steps in all, as if stopped there
@@ -137,7 +152,9 @@ def fit(
                     facts |= session.look_after(after)
                 monitor.advance(1, **facts)
                 if evaluate is not None and options.evaluate_every and session.step % options.evaluate_every == 0:
-                    session.evaluate(evaluate)
+                    monitor.advance(0, **session.evaluate(evaluate))
+                    if watch is not None:
+                        watch(session.history)
                 if options.checkpoint_every and session.step % options.checkpoint_every == 0:
                     session.save()
                 if stop.requested and session.step < last:
@@ -152,8 +169,9 @@ def fit(
     stopped = "patience" if session.impatient else "steps" if session.step >= options.steps else "until"
     session.finish()
     return FitResult(
-        session.step, session.loss, session.best_score, session.best_step, stopped, time.perf_counter() - begun
-    )
+        session.step, session.loss, session.best_score, session.best_step, stopped, time.perf_counter() - begun,
+        tuple(session.history),
+    )  # fmt: skip
 
 
 class _Session:
@@ -175,8 +193,9 @@ class _Session:
         self.best_score: float | None = None
         self.best_step, self.worse = 0, 0
         self.best: dict[str, Tensor] = {}
+        self.history: list[dict[str, Any]] = []
         self.ema: dict[str, Tensor] = _copy(model) if options.ema is not None else {}
-        self.begun = time.perf_counter()
+        self.journal = Journal(None if out is None else out / "log.jsonl", label)
 
     @property
     def impatient(self) -> bool:
@@ -193,7 +212,7 @@ class _Session:
             self._restore(there[-1])
         else:
             self.out.mkdir(parents=True, exist_ok=True)
-        _cut_log(self.out / "log.jsonl", self.step)
+        self.journal.cut(self.step)
 
     def advance(self, batches: Batches) -> dict[str, float | str]:
         """Do one step: each turn that is due, one after the other."""
@@ -213,7 +232,7 @@ class _Session:
         facts: dict[str, float | str] = {f"loss_{name}": value for name, value in losses.items() if name}
         if options.log_every and self.step % options.log_every == 0:
             finite = norm if math.isfinite(norm) else None
-            self._log(loss=total, **facts, learning_rate=rate, gradient_norm=finite)
+            self.journal.write(self.step, loss=total, **facts, learning_rate=rate, gradient_norm=finite)
         return facts | {"loss": total, "rate": rate}
 
     def _take(self, turn: Turn, batches: Batches, rate: float) -> tuple[float, float]:
@@ -243,13 +262,14 @@ class _Session:
         """Let the caller do what belongs to a step and is no loss."""
         facts = dict(after(self.plain, self.step))
         if facts:
-            self._log(**facts)
+            self.journal.write(self.step, **facts)
         return facts
 
-    def evaluate(self, evaluate: Callable[[nn.Module], float]) -> None:
-        """Score the weights that would be the result now, and keep the best."""
+    def evaluate(self, evaluate: Callable[[nn.Module], float | Score]) -> Mapping[str, float]:
+        """Score the weights that would be the result now, and keep the best; return what else was found."""
         with self._shown() as shown, torch.no_grad():
-            score = float(evaluate(shown))
+            found = evaluate(shown)
+            score, facts = (found.value, found.facts) if isinstance(found, Score) else (float(found), {})
             if not math.isfinite(score):
                 raise NumericalError(f"the evaluation at step {self.step} is {score}; expected a finite number")
             if self.best_score is None or score > self.best_score:
@@ -257,7 +277,9 @@ class _Session:
                 self.best = _copy(shown)
             else:
                 self.worse += 1
-        self._log(evaluation=score, best=self.best_score)
+        self.history.append({"step": self.step, "loss": self.loss, "score": score, **facts})
+        self.journal.write(self.step, evaluation=score, best=self.best_score, **facts)
+        return facts
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -271,6 +293,7 @@ class _Session:
             "best_score": self.best_score,
             "best_step": self.best_step,
             "worse": self.worse,
+            "history": self.history,
             "scaler": None if scaler is None else scaler.state_dict(),
         }
         tensors = named("model", self.plain.state_dict())
@@ -310,6 +333,7 @@ class _Session:
         facts = state.facts
         self.step, self.best_score, self.best_step = state.step, facts["best_score"], int(facts["best_step"])
         self.worse, self.loss = int(facts["worse"]), math.nan if facts["loss"] is None else float(facts["loss"])
+        self.history = list(facts.get("history", []))
         if self.accelerator.scaler is not None and facts["scaler"]:
             self.accelerator.scaler.load_state_dict(facts["scaler"])
 
@@ -336,17 +360,6 @@ class _Session:
             if current:
                 self.plain.load_state_dict(current)
 
-    def _log(self, **facts: float | str | None) -> None:
-        if self.out is None:
-            return
-        seconds = round(time.perf_counter() - self.begun, 3)
-        line = json.dumps({"label": self.label, "step": self.step, **facts, "seconds": seconds})
-        try:
-            with (self.out / "log.jsonl").open("a") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise StoreError(f"cannot write {self.out / 'log.jsonl'} ({error.strerror}); is there room?") from error
-
     def _not_finite(self, value: float, rate: float) -> str:
         kept = list_checkpoints(self.out) if self.out is not None else []
         return (
@@ -372,18 +385,3 @@ def _group(part: str) -> str:
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Forget the lines of steps that will be done again."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text("utf-8").splitlines():
-        # The last line of a killed process may be a part of one.
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(kept), "utf-8")
-    os.replace(temporary, path)

@@ -126,6 +126,17 @@ def read_pretrained(folder: str | os.PathLike[str], kinds: tuple[str, ...] = ())
     return Pretrained(kind, config["configuration"], tensors, texts)
 
 
+def read_kind(folder: str | os.PathLike[str]) -> str:
+    """Kind of a model directory, for instance ``"flow"``.
+
+    Raises
+    ------
+    InputError
+        When there is no such directory, or it is none of this package.
+    """
+    return str(_read_config(Path(folder))["kind"])
+
+
 def _read_config(place: Path) -> dict[str, Any]:
     if not place.is_dir():
         what = "is a file" if place.exists() else "does not exist"

@@ -62,11 +62,13 @@ def load_flow(folder: str | os.PathLike[str], action: Any = None, threads: int |
     try:
         target, plan = dict(stored.configuration["target"]), dict(stored.configuration["plan"])
         trained = _rebuild(target)
-        flow = Flow(trained, FlowShape(**{**plan, "hidden": tuple(plan["hidden"])}))
+        flow = Flow(trained, FlowShape.from_configuration(plan))
         flow.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in stored.tensors["flow"].items()})
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{folder} holds no complete flow ({' '.join(str(error).split())}); train it again") from None
-    if action is not None and action != trained:
+    if action is not None and action != trained and flow.covers(action):
+        flow = flow.at(action)
+    elif action is not None and action != trained:
         asked, known = describe_action(action), describe_action(trained)
         keys = [key for key in {**known, **asked} if known.get(key) != asked.get(key)]
         differs = ", ".join(f"{key} {known.get(key)} -> {asked.get(key)}" for key in keys)

@@ -1,34 +1,41 @@
-"""Training a flow by the reverse KL divergence, and what its weights say afterwards."""
+"""Training a flow for an action, and what its weights say afterwards."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from torch import nn
+import numpy as np
+from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.kernels.independence import judge_proposal
-from pyqmc_art.learning.fit import fit
+from pyqmc_art.learning.fit import FitResult, fit
 from pyqmc_art.learning.options import FitOptions
-from pyqmc_art.learning.pretrained import check_target
+from pyqmc_art.learning.pretrained import check_target, write_durably
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.monitor import Silent
+from pyqmc_art.proposals.curriculum import Curriculum
+from pyqmc_art.proposals.examination import Examiner, stop_contradictions
 from pyqmc_art.proposals.flow import Flow, FlowShape
-from pyqmc_art.proposals.models import describe_action, digest_of, save_flow
-from pyqmc_art.proposals.objectives import base_batches, reverse_kl
+from pyqmc_art.proposals.models import describe_action, digest_of, load_flow, save_flow
+from pyqmc_art.proposals.objectives import FlowObjective, flow_batches
+from pyqmc_art.proposals.samples import CHAINS, draw_samples, read_samples
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.importance import Weights
 
 _EVALUATIONS: Final = 20
-_HELD_OUT: Final = 2048
+_HELD_OUT_EACH: Final = 8
+_OPTIONS: Final = "options.json"
+_MAY_CHANGE: Final = ("draws", "checkpoint_every", "device")
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,14 @@ class FlowTraining:
     seed : of first weights, noise and judgement
     checkpoint_every : steps
     device : ``"auto"`` or ``"cpu"``
+    ema : decay of averaged weights, which are then the result; None for none
+    forward : share of the forward divergence, over fields of the target, 0 to 1; the rest is the reverse one
+    samples : how many fields of the target hybrid Monte Carlo makes for the forward part
+    data : a run with saved fields to take in their place
+    path_gradient : the gradient of the reverse part is that of the paths of the draws alone
+    begin : couplings of the first step, from which a ramp leads to the action (adiabatic retraining)
+    ramp : share of the steps that the ramp takes
+    model : a flow of the same layers and lattice whose weights are the first ones
     """
 
     plan: FlowShape = field(default_factory=FlowShape)
@@ -53,12 +68,27 @@ class FlowTraining:
     seed: int = 0
     checkpoint_every: int = 500
     device: str = "auto"
+    ema: float | None = None
+    forward: float = 0.0
+    samples: int = 8192
+    data: str | None = None
+    path_gradient: bool = False
+    begin: Mapping[str, float] = field(default_factory=dict)
+    ramp: float = 0.5
+    model: str | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("draws", 2)):
+        for name, least in (("batch", 1), ("draws", 2), ("samples", CHAINS)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
+        for name in ("forward", "ramp"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected a share from 0 to 1")
+        if self.forward and self.plan.condition is not None:
+            raise InputError("the forward divergence needs fields of every target; a flow for a range has too many")
+        if self.data is not None and not self.forward:
+            raise InputError("data is for the forward divergence; give it a share, for instance forward 0.5")
         _ = self.fit_options
 
     @property
@@ -67,18 +97,23 @@ class FlowTraining:
         every = max(1, self.steps // _EVALUATIONS) if isinstance(self.steps, int) else 1
         warmup = min(50, self.steps) if isinstance(self.steps, int) else 0
         return FitOptions(
-            self.steps, self.learning_rate, warmup=warmup, clip=10.0, device=self.device,
+            self.steps, self.learning_rate, warmup=warmup, clip=10.0, device=self.device, ema=self.ema,
             checkpoint_every=self.checkpoint_every, evaluate_every=every,
         )  # fmt: skip
+
+    def configuration(self) -> dict[str, Any]:
+        """All but the layers, as JSON can hold it."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "plan"}
 
 
 @dataclass(frozen=True)
 class TrainedFlow:
-    """A flow and what the weights of independent draws say about it."""
+    """A flow, what the weights of independent draws say about it, and the evaluations on its way."""
 
     flow: Flow
     weights: Weights
     seconds: float
+    history: tuple[Mapping[str, Any], ...] = ()
 
 
 def train_flow(
@@ -108,36 +143,92 @@ def train_flow(
     Interrupted
         After Ctrl-C.
     NumericalError
-        When the loss stops being finite.
+        When the loss stops being finite, or log q contradicts itself (:func:`stop_contradictions`).
     """
     place = None if out is None else Path(out)
     if place is not None:
         check_target(place, force)
     work = None if place is None else place.with_name(f"{place.name}.training")
-    if work is not None and work.exists() and not resume:
-        raise InputError(f"{work} holds an interrupted training; go on with it by resume, or remove it")
+    if work is not None:
+        _open_work(work, training, action, resume)
     stream = Stream.from_seed(training.seed).fold("train flow")
-    flow = Flow(action, training.plan, stream)
+    flow = _first_flow(action, training, stream)
     with limit_torch(threads):
-        result = fit(
-            flow, reverse_kl(action), base_batches(flow, training.batch, stream), training.fit_options,
-            stream=stream.fold("fit"), out=work, resume=resume, evaluate=_lower_bound(action, flow, stream),
-            monitor=monitor or Silent(), label="flow",
-        )  # fmt: skip
+        result = _fit(flow, training, stream, work, resume, threads, monitor or Silent())
         flow.threads, flow.digest = threads, digest_of(flow)
         weights = judge_proposal(action, flow, training.draws, seed=training.seed)
     if place is not None and work is not None:
-        facts = {
-            "options": {k: v for k, v in dataclasses.asdict(training).items() if k != "plan"},
-            "objective": "reverse KL",
-            "target": describe_action(action),
-            "seconds": round(result.seconds, 3),
-            "best_step": result.best_step,
-            "judged": summarise(weights),
-        }
-        save_flow(flow, place, facts, force)
+        save_flow(flow, place, _tell(action, training, result, weights), force)
         shutil.rmtree(work, ignore_errors=True)
-    return TrainedFlow(flow, weights, result.seconds)
+    return TrainedFlow(flow, weights, result.seconds, result.history)
+
+
+def _open_work(work: Path, training: FlowTraining, action: Any, resume: bool) -> None:
+    """Make the folder of the checkpoints, or make sure that what lies there is this training."""
+    asked = {**training.configuration(), "plan": training.plan.configuration(), "target": describe_action(action)}
+    known = work / _OPTIONS
+    if work.exists() and not resume:
+        raise InputError(f"{work} holds an interrupted training; go on with it by resume, or remove it")
+    if known.exists():
+        stored = json.loads(known.read_text("utf-8"))
+        wanted = json.loads(json.dumps(asked))
+        differs = [k for k in {**stored, **wanted} if k not in _MAY_CHANGE and stored.get(k) != wanted.get(k)]
+        if differs:
+            what = ", ".join(f"{key} {stored.get(key)} -> {wanted.get(key)}" for key in differs)
+            raise InputError(f"{work} is of a training with other options ({what}); use those, or remove it")
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    write_durably(known, json.dumps(asked).encode())
+
+
+def _first_flow(action: Any, training: FlowTraining, stream: Stream) -> Flow:
+    flow = Flow(action, training.plan, stream)
+    if training.model is None:
+        return flow
+    given = load_flow(training.model)
+    if given.plan != flow.plan or given.action.lattice != action.lattice:
+        raise InputError(
+            f"the flow in {training.model} has other layers or another lattice ({given.plan} on "
+            f"{given.action.lattice.shape}); its weights fit the same ones only"
+        )
+    flow.load_state_dict(given.state_dict())
+    return flow
+
+
+def _fit(
+    flow: Flow, training: FlowTraining, stream: Stream, work: Path | None, resume: bool, threads: int | None,
+    monitor: Monitor,
+) -> FitResult:  # fmt: skip
+    action = flow.action
+    ramp = round(training.ramp * training.steps)
+    curriculum = Curriculum(action, dict(training.begin), ramp, training.plan, stream.fold("targets"))
+    held_out = draw_samples(action, _HELD_OUT_EACH, stream.fold("held out fields"), threads)
+    fields: NDArray[np.float64] | None = None
+    if training.forward and training.data is not None:
+        fields = read_samples(training.data, action)
+    elif training.forward:
+        fields = draw_samples(action, training.samples // CHAINS, stream.fold("fields"), threads)
+    flat = None if fields is None else fields.reshape(-1, *action.lattice.shape)
+    return fit(
+        flow, FlowObjective(curriculum, training.forward, training.path_gradient),
+        flow_batches(flow, training.batch, stream, flat), training.fit_options, stream=stream.fold("fit"), out=work,
+        resume=resume, evaluate=Examiner(flow, held_out, training.forward, stream), watch=stop_contradictions,
+        monitor=monitor, label="flow",
+    )  # fmt: skip
+
+
+def _tell(action: Any, training: FlowTraining, result: FitResult, weights: Weights) -> dict[str, Any]:
+    """Facts about a training for its model directory."""
+    shares = ((1 - training.forward, "reverse KL"), (training.forward, "forward KL"))
+    return {
+        "options": training.configuration(),
+        "objective": " + ".join(name if share == 1 else f"{share:g} {name}" for share, name in shares if share),
+        "target": describe_action(action),
+        "seconds": round(result.seconds, 3),
+        "best_step": result.best_step,
+        "history": [{k: v if math.isfinite(v) else None for k, v in one.items()} for one in result.history],
+        "judged": summarise(weights),
+    }
 
 
 def summarise(weights: Weights) -> dict[str, Any]:
@@ -152,19 +243,6 @@ def summarise(weights: Weights) -> dict[str, Any]:
         "log_partition": weights.log_partition.to_dict(),
         "lower_bound": weights.lower_bound.to_dict(),
     }
-
-
-def _lower_bound(action: Any, flow: Flow, stream: Stream) -> Callable[[nn.Module], float]:
-    """E_q[ln w] on draws that no step is trained on: what ln Z is not below."""
-    z, log_base = base_batches(flow, _HELD_OUT, stream.fold("held out"))(0)
-    loss = reverse_kl(action)
-
-    def evaluate(model: nn.Module) -> float:
-        device = next(model.parameters()).device
-        with torch.no_grad():
-            return -float(loss(model, (z.to(device), log_base.to(device))))
-
-    return evaluate
 
 
 __all__ = ["FlowTraining", "TrainedFlow", "summarise", "train_flow"]

@@ -56,8 +56,20 @@ def test_a_directory_gives_the_same_flow(model: Path) -> None:
     np.testing.assert_array_equal(one.draw(STREAM, 5).field, two.draw(STREAM, 5).field)
 
 
-def test_resumed_training_gives_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = replace(SMALL, steps=30, checkpoint_every=10, draws=100)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"ema": 0.9, "forward": 0.5, "samples": 128},
+        {"path_gradient": True, "begin": {"lam": 4.0}, "plan": FlowShape(2, (4,), equivariant=False, mixture=True)},
+        {"plan": FlowShape(2, (4,), kind="spline", fourier=True, condition=((-5.0, -3.0), (7.0, 9.0)))},
+    ],
+    ids=["reverse", "average and forward", "path, ramp and mixture", "ranges"],
+)
+def test_resumed_training_gives_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    options = replace(SMALL, **{"steps": 30, "checkpoint_every": 10, "draws": 100, **more})
     whole = train_flow(TORUS, options, tmp_path / "whole", threads=1)
     right = module.fit
     monkeypatch.setattr(module, "fit", lambda *a, **k: right(*a, **k, until=15))
@@ -67,9 +79,37 @@ def test_resumed_training_gives_the_same_weights(tmp_path: Path, monkeypatch: py
     monkeypatch.undo()
     with pytest.raises(InputError, match="holds an interrupted training"):
         train_flow(TORUS, options, tmp_path / "part")
+    with pytest.raises(InputError, match=r"with other options .*batch 128 -> 64"):
+        train_flow(TORUS, replace(options, batch=64), tmp_path / "part", resume=True)
     part = train_flow(TORUS, options, tmp_path / "part", threads=1, resume=True)
     assert part.flow.digest == whole.flow.digest
-    assert part.flow.digest != module.digest_of(module.Flow(TORUS, SMALL.plan))
+    assert part.flow.digest != module.digest_of(module.Flow(TORUS, options.plan))
+    assert part.history == whole.history
+
+
+def test_training_goes_on_from_another_coupling(model: Path) -> None:
+    """Weights of a neighbouring target are a better beginning than none."""
+    near = replace(TORUS, lam=7.5)
+    short = replace(SMALL, steps=2, draws=5000, learning_rate=1e-5)
+    cold, warm = train_flow(near, short, threads=1), train_flow(near, replace(short, model=str(model)), threads=1)
+    bounds = [found.weights.lower_bound for found in (cold, warm)]
+    assert bounds[0].value + 5 * bounds[0].error < bounds[1].value
+    with pytest.raises(InputError, match="other layers"):
+        train_flow(near, replace(short, model=str(model), plan=FlowShape(2)), threads=1)
+
+
+def test_a_flow_for_ranges_is_good_at_both_ends(tmp_path: Path) -> None:
+    plan = FlowShape(2, (4,), fourier=True, condition=((-4.0, -4.0), (5.0, 12.0)))
+    train_flow(TORUS, replace(SMALL, plan=plan), tmp_path / "m", threads=1)
+    for lam in (5.0, 12.0):
+        action = replace(TORUS, lam=lam)
+        found = qa.judge_proposal(action, load_flow(tmp_path / "m", action), 5000)
+        before = qa.judge_proposal(action, module.Flow(action, plan), 5000)
+        assert before.lower_bound.value + 5 * before.lower_bound.error < found.lower_bound.value
+    with pytest.raises(InputError, match=r"lam is 13\.0; this flow was made for lam from 5\.0 to 12\.0"):
+        load_flow(tmp_path / "m", replace(TORUS, lam=13.0))
+    with pytest.raises(InputError, match="convention A -> D"):
+        load_flow(tmp_path / "m", TORUS.to("D"))
 
 
 def stop(*_: Any) -> None:
@@ -110,6 +150,12 @@ def test_what_is_no_flow_is_refused(model: Path, tmp_path: Path) -> None:
         FlowTraining(batch=0)
     with pytest.raises(InputError, match="steps is 0"):
         FlowTraining(steps=0)
+    with pytest.raises(InputError, match=r"forward is 1\.5"):
+        FlowTraining(forward=1.5)
+    with pytest.raises(InputError, match="data is for the forward divergence"):
+        FlowTraining(data="run.h5")
+    with pytest.raises(InputError, match="too many"):
+        FlowTraining(FlowShape(condition=((-5.0, -3.0), (7.0, 9.0))), forward=0.5)
 
 
 def test_the_commands(call: Any, numbers: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +22,11 @@ from pyqmc_art.protocols import Monitor
 
 def generate_command(
     model: str | os.PathLike[str], out: str | os.PathLike[str], seeds: Sequence[int], truncation: float = 1.0,
-    monitor: Monitor | None = None,
+    *, force: bool = False, monitor: Monitor | None = None,
 ) -> Outcome:  # fmt: skip
     """Make pictures with a model directory of kind ``gan``; see :func:`write_pictures`."""
     synthesizer = load_gan(model)
-    manifest = write_pictures(synthesizer, out, seeds, truncation, monitor=monitor)
+    manifest = write_pictures(synthesizer, out, seeds, truncation, force=force, monitor=monitor)
     return Outcome(
         f"{manifest}: {len(seeds)} pictures of {synthesizer.name} {synthesizer.digest} as {synthesizer.role}"
     )
@@ -33,7 +34,7 @@ def generate_command(
 
 def write_pictures(
     synthesizer: GanSynthesizer, out: str | os.PathLike[str], seeds: Sequence[int], truncation: float = 1.0,
-    *, monitor: Monitor | None = None,
+    *, force: bool = False, monitor: Monitor | None = None,
 ) -> Path:  # fmt: skip
     """Write one picture for each seed, ``manifest.csv`` beside them, and ``OUT-sheet.png`` beside the folder.
 
@@ -43,6 +44,7 @@ def write_pictures(
     out : folder, made if absent
     seeds : each names one picture, whatever the others are
     truncation : below 1 for less variety
+    force : replace the pictures of a manifest that is there
 
     Returns
     -------
@@ -58,8 +60,9 @@ def write_pictures(
     place, watch = Path(out), monitor or Silent()
     if not seeds or len(set(seeds)) != len(seeds):
         raise InputError(f"{len(seeds)} seeds, {len(set(seeds))} of them different; expected at least one, none twice")
-    if (place / "manifest.csv").exists():
-        raise InputError(f"{place} already holds a manifest.csv; choose another folder or remove it")
+    if not (math.isfinite(truncation) and truncation >= 0):
+        raise InputError(f"truncation is {truncation}; expected a number of at least 0, 1 for none")
+    _make_room(place, force)
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -76,6 +79,21 @@ def write_pictures(
         watch.finish()
     write_picture(place.with_name(f"{place.name}-sheet.png"), lay_out(np.concatenate(images), COLUMNS))
     return Manifest(tuple(rows), place).write(place / "manifest.csv")
+
+
+def _make_room(place: Path, force: bool) -> None:
+    """Remove the pictures of a manifest that is there, if that is wished; nothing else."""
+    listed = place / "manifest.csv"
+    if not listed.exists():
+        return
+    if not force:
+        raise InputError(
+            f"{place} already holds a manifest.csv; choose another --out, or --force to replace its pictures"
+        )
+    for path in Manifest.read(listed, strict=False).paths:
+        if path.parent == place:
+            path.unlink(missing_ok=True)
+    listed.unlink()
 
 
 def _describe(synthesizer: GanSynthesizer, path: Path, seed: int, truncation: float) -> Row:

@@ -1,0 +1,2 @@
+#define PYQMC_ISA avx2
+#include "kernels/reader.hpp"

@@ -1,0 +1,2 @@
+#define PYQMC_ISA avx512
+#include "kernels/reader.hpp"

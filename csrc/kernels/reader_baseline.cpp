@@ -1,0 +1,2 @@
+#define PYQMC_ISA baseline
+#include "kernels/reader.hpp"

@@ -39,6 +39,7 @@ COMMANDS = (
     "train detector",
     "train flow",
     "train gan",
+    "generate",
     "judge",
     "info",
 )

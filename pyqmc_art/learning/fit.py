@@ -46,10 +46,11 @@ After: TypeAlias = Callable[[nn.Module, int], Mapping[str, float | str]]
 
 @dataclass(frozen=True)
 class Score:
-    """An evaluation that also has facts to tell: they are shown, logged and kept in the history."""
+    """An evaluation with ``facts`` that are logged and kept in the history; the bar shows ``shown`` until the next."""
 
     value: float
     facts: Mapping[str, float] = field(default_factory=dict)
+    shown: Mapping[str, float] = field(default_factory=dict)
 
 
 Watch: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], None]
@@ -150,9 +151,9 @@ def fit(
                 facts = session.advance(batches)
                 if after is not None:
                     facts |= session.look_after(after)
-                monitor.advance(1, **facts)
+                monitor.advance(1, **facts, **session.shown)
                 if evaluate is not None and options.evaluate_every and session.step % options.evaluate_every == 0:
-                    monitor.advance(0, **session.evaluate(evaluate))
+                    session.evaluate(evaluate)
                     if watch is not None:
                         watch(session.history)
                 if options.checkpoint_every and session.step % options.checkpoint_every == 0:
@@ -194,6 +195,7 @@ class _Session:
         self.best_step, self.worse = 0, 0
         self.best: dict[str, Tensor] = {}
         self.history: list[dict[str, Any]] = []
+        self.shown: dict[str, float] = {}
         self.ema: dict[str, Tensor] = _copy(model) if options.ema is not None else {}
         self.journal = Journal(None if out is None else out / "log.jsonl", label)
 
@@ -265,11 +267,12 @@ class _Session:
             self.journal.write(self.step, **facts)
         return facts
 
-    def evaluate(self, evaluate: Callable[[nn.Module], float | Score]) -> Mapping[str, float]:
-        """Score the weights that would be the result now, and keep the best; return what else was found."""
+    def evaluate(self, evaluate: Callable[[nn.Module], float | Score]) -> None:
+        """Score the weights that would be the result now, and keep the best."""
         with self._shown() as shown, torch.no_grad():
             found = evaluate(shown)
-            score, facts = (found.value, found.facts) if isinstance(found, Score) else (float(found), {})
+            told = found if isinstance(found, Score) else Score(float(found))
+            score = told.value
             if not math.isfinite(score):
                 raise NumericalError(f"the evaluation at step {self.step} is {score}; expected a finite number")
             if self.best_score is None or score > self.best_score:
@@ -277,9 +280,9 @@ class _Session:
                 self.best = _copy(shown)
             else:
                 self.worse += 1
-        self.history.append({"step": self.step, "loss": self.loss, "score": score, **facts})
-        self.journal.write(self.step, evaluation=score, best=self.best_score, **facts)
-        return facts
+        self.history.append({"step": self.step, "loss": self.loss, "score": score, **told.facts})
+        self.shown = dict(told.shown)
+        self.journal.write(self.step, evaluation=score, best=self.best_score, **told.facts)
 
     def save(self) -> None:
         """Write a checkpoint."""

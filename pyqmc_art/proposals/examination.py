@@ -68,9 +68,9 @@ class Examiner:
             "round_trip": float((again - log_q[:_RETRACED]).abs().max()),
             **halving,
         }
-        return Score(
-            (1 - self.forward) * found.lower_bound.value - (self.forward * upper if self.forward else 0.0), facts
-        )
+        shown = {f"ESS({found.count})": facts["ess"], "acceptance": found.acceptance}
+        backward = self.forward * upper if self.forward else 0.0
+        return Score((1 - self.forward) * found.lower_bound.value - backward, facts, shown)
 
     def _weigh_fields(self, flow: Any, device: torch.device) -> tuple[float, float]:
         """E_p[ln w] with the error that independent chains tell."""

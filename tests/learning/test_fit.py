@@ -17,9 +17,10 @@ pytest.importorskip("accelerate", reason="accelerate is not installed")
 
 from pyqmc_art.learning.checkpoints import list_checkpoints  # noqa: E402
 from pyqmc_art.learning.cost import estimate_cost  # noqa: E402
-from pyqmc_art.learning.fit import fit  # noqa: E402
+from pyqmc_art.learning.fit import Score, fit  # noqa: E402
 from pyqmc_art.learning.options import FitOptions  # noqa: E402
 from pyqmc_art.learning.schedules import Shuffled  # noqa: E402
+from pyqmc_art.monitor import Silent  # noqa: E402
 
 STREAM = Stream.from_seed(3)
 
@@ -285,3 +286,40 @@ class TestCost:
         estimate_cost(net, 1, shape=(3, 8, 8))
         assert_same(before, numbers(net))
         assert net.training
+
+
+class TestScores:
+    def test_facts_are_kept_shown_watched_and_resumed(self, tmp_path):
+        """A watch sees every evaluation, those before a resume too; the bar shows the last one until the next."""
+        told, seen = [], []
+
+        class Listener(Silent):
+            def advance(self, n, **facts):
+                told.append(facts)
+
+        def judge(net):
+            size = float(sum(p.abs().sum() for p in net.parameters()))
+            return Score(-size, {"size": size}, {"size(20)": size})
+
+        def run(**more):
+            def watch(history):
+                seen.append([one["size"] for one in history])
+
+            return train(
+                make_net(), options(evaluate_every=4), tmp_path, evaluate=judge, watch=watch, monitor=Listener(), **more
+            )
+
+        run(until=8)
+        result = run(resume=True)
+        assert [len(sizes) for sizes in seen] == [1, 2, 3]
+        assert [one["step"] for one in result.history] == [4, 8, 12]
+        assert [one["score"] for one in result.history] == [-size for size in seen[-1]]
+        assert "size(20)" not in told[2]
+        assert told[5]["size(20)"] == seen[0][0]
+
+    def test_a_watch_may_stop(self):
+        def stop(history):
+            raise NumericalError("enough")
+
+        with pytest.raises(NumericalError, match="enough"):
+            train(make_net(), options(evaluate_every=4), evaluate=lambda net: 1.0, watch=stop)

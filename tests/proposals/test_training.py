@@ -50,6 +50,23 @@ def test_training_raises_the_bound_and_ln_z_is_exact(model: Path) -> None:
     assert not model.with_name("a model.training").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plan", "draws"),
+    [
+        (FlowShape(4, (6,), fourier=True), 600_000),
+        (FlowShape(2, (6,), kind="spline", bins=6), 400_000),
+        (FlowShape(12, kind="continuous", bins=4), 300_000),
+        (FlowShape(4, (6,), equivariant=False, mixture=True), 600_000),
+    ],
+    ids=["affine and fourier", "spline", "continuous", "mixture"],
+)
+def test_ln_z_of_the_torus_to_a_thousandth(plan: FlowShape, draws: int) -> None:
+    found = train_flow(TORUS, replace(SMALL, plan=plan, steps=100, learning_rate=0.01, draws=draws), threads=1)
+    assert found.weights.log_partition.error < 1e-3
+    assert abs(found.weights.log_partition.deviation(LN_Z)) < 4.5
+
+
 def test_a_directory_gives_the_same_flow(model: Path) -> None:
     one, two = load_flow(model, TORUS), load_flow(model)
     assert one.digest == two.digest == digest_of(one)

@@ -35,6 +35,8 @@ class GenerateFlags:
         For a flow that was trained for a range: squared mass to draw at.
     lam
         For a flow that was trained for a range: quartic coupling to draw at.
+    truncation
+        For pictures: below 1 for less variety and more likeness to the average.
     threads
         Default: OMP_NUM_THREADS, or else all cores.
     force
@@ -47,6 +49,7 @@ class GenerateFlags:
     out: Path | None = None
     m2: float | None = None
     lam: float | None = None
+    truncation: float | None = None
     threads: Annotated[int | None, options.WHOLE] = None
     force: bool = False
 
@@ -58,7 +61,7 @@ def generate(
     print_config: options.PrintConfig = False,
     settings: Annotated[GenerateFlags, Parameter(name="*")] = GenerateFlags(),
 ) -> int:
-    """Draw from a trained model into a folder: fields with their log weights.
+    """Draw from a trained model into a folder: fields with their log weights, or pictures with a manifest.
 
     Parameters
     ----------
@@ -120,6 +123,8 @@ def _generate_fields(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] 
     from pyqmc_art.proposals.draws import draw_fields, write_draws
     from pyqmc_art.proposals.models import load_flow
 
+    if chosen.truncation is not None:
+        raise InputError("truncation is for pictures; the model draws fields")
     threads = chosen.threads or default_threads()
     flow = load_flow(model, threads=threads)
     asked = {name: getattr(chosen, name) for name in ("m2", "lam") if getattr(chosen, name) is not None}
@@ -135,7 +140,25 @@ def _generate_fields(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] 
     print(f"wrote {written}")
 
 
+def _generate_pictures(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] | None) -> None:
+    from pyqmc_art.art.gan.generation import generate_command
+    from pyqmc_art.backends import default_threads
+    from pyqmc_art.learning.threads import limit_torch
+    from pyqmc_art.monitor import choose_monitor
+
+    if chosen.m2 is not None or chosen.lam is not None:
+        raise InputError("m2 and lam are for flows; a GAN has neither")
+    named = seeds or tuple(range(chosen.seed, chosen.seed + (chosen.n or 0)))
+    truncation = 1.0 if chosen.truncation is None else chosen.truncation
+    with limit_torch(chosen.threads or default_threads()):
+        outcome = generate_command(
+            model, Path(str(chosen.out)), named, truncation, force=chosen.force, monitor=choose_monitor()
+        )
+    print(outcome.report)
+
+
 GENERATORS: Final[Mapping[str, Callable[[Path, GenerateFlags, tuple[int, ...] | None], None]]] = {
-    "flow": _generate_fields
+    "flow": _generate_fields,
+    "gan": _generate_pictures,
 }
 """Kind of a model directory -> what draws from it."""

@@ -5,8 +5,8 @@
 An :class:`Action` defines the target ``exp(-S)``; a :class:`Kernel` leaves it invariant; an
 :class:`Observable` is a pure function of a field; a :class:`Study` turns a configuration into
 :class:`Findings` that a report draws. A :class:`Proposal` draws fields whose density is known, and one small
-kernel makes it exact. A :class:`Detector` judges patches of pictures. A :class:`Monitor` is told how far a long
-computation has come.
+kernel makes it exact. A :class:`Detector` judges patches of pictures, a :class:`Synthesizer` makes pictures. A
+:class:`Monitor` is told how far a long computation has come.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pyqmc_art.lattice.geometry import Lattice
     from pyqmc_art.lattice.spaces import Space
     from pyqmc_art.rng import Stream
@@ -185,6 +187,14 @@ class Detector(Protocol):
 
     def save_pretrained(self, folder: str | Path, force: bool = False) -> Path:
         """Write a directory of ``config.json`` and ``*.safetensors``."""
+        ...
+
+
+class Synthesizer(Protocol):
+    """Makes pictures from noise."""
+
+    def sample(self, stream: Stream, n: int) -> Tensor:
+        """Images float32 (n, 3, height, width) in [0, 1]; image k is a function of the stream's key and k alone."""
         ...
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import cyclopts
 from cyclopts import Parameter
 
-from pyqmc_art import options, train_flow
+from pyqmc_art import options, train_flow, train_gan
 from pyqmc_art.data import tell
 from pyqmc_art.errors import InputError
 from pyqmc_art.train_blocks import block_flow
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 app = cyclopts.App(name="train", help="Train models from data.")
 app.command(train_flow.flow)
+app.command(train_gan.gan)
 app.command(vae)
 app.command(block_flow, name="block-flow")
 

@@ -38,6 +38,7 @@ COMMANDS = (
     "data fetch",
     "train detector",
     "train flow",
+    "train gan",
     "generate",
     "train vae",
     "train block-flow",

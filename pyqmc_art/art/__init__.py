@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyqmc_art.art.degrade import Degradation, Equaliser
     from pyqmc_art.art.duplicates import merge_duplicates
     from pyqmc_art.art.equalising import choose_equaliser
+    from pyqmc_art.art.gan.models import load_gan
     from pyqmc_art.art.judgement import Judgement, judge
     from pyqmc_art.art.layouts import open_manifest, read_zenodo
     from pyqmc_art.art.manifest import Manifest
@@ -37,6 +38,7 @@ _HOME = {
     "choose_equaliser": "equalising",
     "choose_levels": "patches",
     "judge": "judgement",
+    "load_gan": "gan.models",
     "make_patches": "patches",
     "merge_duplicates": "duplicates",
     "open_manifest": "layouts",
@@ -62,6 +64,7 @@ __all__ = [
     "choose_equaliser",
     "choose_levels",
     "judge",
+    "load_gan",
     "make_patches",
     "merge_duplicates",
     "open_manifest",

@@ -46,7 +46,7 @@ class Cost:
         what = f"{self.trained / 1e6:.3g} M of them trained" if self.trained else "frozen"
         return (
             f"{self.parameters / 1e6:.3g} M parameters, {what}; {self.gflop:.3g} GFLOP per image forward; about "
-            f"{self.memory:.2g} GiB of memory; {self.images} images in about {_in_words(self.seconds)}"
+            f"{self.memory:.2g} GiB of memory; {self.images} images in about {say_time(self.seconds)}"
         )
 
 
@@ -127,7 +127,14 @@ def _probe(model: nn.Module, images: Tensor, trained: list[nn.Parameter]) -> tup
     return float(sum(storages.values())), time.perf_counter() - begun
 
 
-def _in_words(seconds: float) -> str:
+def say_time(seconds: float) -> str:
+    """Say how long something takes, in the unit that suits it.
+
+    Examples
+    --------
+    >>> say_time(600), say_time(7200)
+    ('10 min', '2.0 h')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

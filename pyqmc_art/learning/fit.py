@@ -7,9 +7,7 @@ holds no generator and no sampler, and N steps, a resume and N steps give the ve
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from pyqmc_art.errors import InputError, Interrupted, NumericalError, StoreError
+from pyqmc_art.errors import InputError, Interrupted, NumericalError
 from pyqmc_art.interrupts import StopRequest
 from pyqmc_art.learning.checkpoints import (
     TrainingState,
@@ -31,16 +29,19 @@ from pyqmc_art.learning.checkpoints import (
     restore_optimizer,
     write_state,
 )
+from pyqmc_art.learning.journal import Journal
 from pyqmc_art.learning.options import FitOptions
+from pyqmc_art.learning.turns import Loss as Loss
+from pyqmc_art.learning.turns import Turn, find_parts, make_optimizer, set_rate
 from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 
-Loss: TypeAlias = Callable[[nn.Module, Any], Tensor]
-"""Takes the model and a batch; gives a scalar."""
-
 Batches: TypeAlias = Callable[[int], Any]
 """Gives batch 0, 1, ..., a pure function of its number (see :class:`pyqmc_art.learning.schedules.Shuffled`)."""
+
+After: TypeAlias = Callable[[nn.Module, int], Mapping[str, float | str]]
+"""Told the model and the steps done after each step; may change buffers and gives what is to be logged."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class FitResult:
 
 def fit(
     model: nn.Module,
-    loss: Loss,
+    loss: Loss | Sequence[Turn],
     batches: Batches,
     options: FitOptions,
     *,
@@ -91,6 +92,7 @@ def fit(
     resume: bool = False,
     evaluate: Callable[[nn.Module], float | Score] | None = None,
     watch: Watch | None = None,
+    after: After | None = None,
     monitor: Monitor | None = None,
     label: str = "training",
     until: int | None = None,
@@ -102,13 +104,14 @@ def fit(
     Parameters
     ----------
     model : those parameters are trained that require a gradient
-    loss, batches : see the type aliases
+    loss, batches : see the type aliases; of several turns each moves its own part of the model
     options : how
     stream : of everything random
     out : folder for ``checkpoint-*`` and ``log.jsonl``; None keeps nothing
     resume : go on from the newest checkpoint in ``out``; without one, start
     evaluate : score of the model, greater is better, on examples whose works are not trained on
     watch : sees every evaluation so far and may stop the training with an error
+    after : see the type alias; what it changes must be buffers of the model, which checkpoints hold
     monitor, label : what a person sees
     until : leave after so many steps in all, as if stopped there
 
@@ -133,7 +136,8 @@ def fit(
     >>> result.step, round(model.weight.item(), 2)
     (200, 3.0)
     """
-    session = _Session(model, options, stream, out, label)
+    turns = (Turn("", "", loss),) if callable(loss) else tuple(loss)
+    session = _Session(model, turns, options, stream, out, label)
     session.begin(resume)
     started = session.step
     monitor = monitor or Silent()
@@ -144,7 +148,9 @@ def fit(
         monitor.start(label, options.steps, session.step)
         try:
             while session.step < last and not session.impatient:
-                facts = session.advance(loss, batches)
+                facts = session.advance(batches)
+                if after is not None:
+                    facts |= session.look_after(after)
                 monitor.advance(1, **facts, **session.shown)
                 if evaluate is not None and options.evaluate_every and session.step % options.evaluate_every == 0:
                     session.evaluate(evaluate)
@@ -172,16 +178,18 @@ def fit(
 class _Session:
     """Model, optimiser and counters of one training."""
 
-    def __init__(self, model: nn.Module, options: FitOptions, stream: Stream, out: Path | None, label: str) -> None:
-        self.options, self.stream, self.out, self.label = options, stream, out, label
+    def __init__(
+        self, model: nn.Module, turns: tuple[Turn, ...], options: FitOptions, stream: Stream, out: Path | None,
+        label: str,
+    ) -> None:  # fmt: skip
+        self.turns, self.options, self.stream, self.out, self.label = turns, options, stream, out, label
         self.accelerator = _make_accelerator(options)
         self.device: torch.device = self.accelerator.device
         model.to(self.device)
-        trained = [p for p in model.parameters() if p.requires_grad]
-        if not trained:
-            raise InputError("no parameter of the model requires a gradient; nothing can be trained")
-        self.plain, self.trained = model, trained
-        self.model, self.optimizer = self.accelerator.prepare(model, _make_optimizer(trained, options))
+        self.plain, self.trained = model, find_parts(model, turns)
+        made = [make_optimizer(trained, options) for trained in self.trained.values()]
+        self.model, *prepared = self.accelerator.prepare(model, *made)
+        self.optimizers = dict(zip(self.trained, prepared, strict=True))
         self.step, self.loss = 0, math.nan
         self.best_score: float | None = None
         self.best_step, self.worse = 0, 0
@@ -189,7 +197,7 @@ class _Session:
         self.history: list[dict[str, Any]] = []
         self.shown: dict[str, float] = {}
         self.ema: dict[str, Tensor] = _copy(model) if options.ema is not None else {}
-        self.begun = time.perf_counter()
+        self.journal = Journal(None if out is None else out / "log.jsonl", label)
 
     @property
     def impatient(self) -> bool:
@@ -206,37 +214,58 @@ class _Session:
             self._restore(there[-1])
         else:
             self.out.mkdir(parents=True, exist_ok=True)
-        _cut_log(self.out / "log.jsonl", self.step)
+        self.journal.cut(self.step)
 
-    def advance(self, loss: Loss, batches: Batches) -> dict[str, float]:
-        """Do one step of the optimiser."""
-        from accelerate.utils import send_to_device
-
+    def advance(self, batches: Batches) -> dict[str, float | str]:
+        """Do one step: each turn that is due, one after the other."""
         options = self.options
         rate = options.rates(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         self.model.train()
-        total = 0.0
         torch.manual_seed(self.stream.fold("torch", self.step).key)
+        losses: dict[str, float] = {}
+        norm = 0.0
+        for turn in self.turns:
+            if turn.when(self.plain, self.step):
+                losses[turn.name], reached = self._take(turn, batches, rate)
+                norm = max(norm, reached)
+        total = sum(losses.values())
+        self.step, self.loss = self.step + 1, total
+        self._average()
+        facts: dict[str, float | str] = {f"loss_{name}": value for name, value in losses.items() if name}
+        if options.log_every and self.step % options.log_every == 0:
+            finite = norm if math.isfinite(norm) else None
+            self.journal.write(self.step, loss=total, **facts, learning_rate=rate, gradient_norm=finite)
+        return facts | {"loss": total, "rate": rate}
+
+    def _take(self, turn: Turn, batches: Batches, rate: float) -> tuple[float, float]:
+        """Do one step of one optimiser; give the loss and the norm of its gradient."""
+        from accelerate.utils import send_to_device
+
+        options, optimizer = self.options, self.optimizers[turn.part]
+        set_rate(optimizer, turn, rate)
+        total = 0.0
         for part in range(options.accumulate):
             batch = send_to_device(batches(self.step * options.accumulate + part), self.device)
             last = part == options.accumulate - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                value = loss(self.model, batch) / options.accumulate
+                value = turn.loss(self.model, batch) / options.accumulate
                 total += float(value.detach())
                 if not math.isfinite(total):
-                    raise NumericalError(self._not_finite(total, rate))
+                    raise NumericalError(self._not_finite(total, rate * turn.rate))
                 self.accelerator.backward(value)
         limit = math.inf if options.clip is None else options.clip
-        norm = float(self.accelerator.clip_grad_norm_(self.trained, limit))
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.step, self.loss = self.step + 1, total
-        self._average()
-        if options.log_every and self.step % options.log_every == 0:
-            self._log(loss=total, learning_rate=rate, gradient_norm=norm if math.isfinite(norm) else None)
-        return {"loss": total, "rate": rate}
+        norm = float(self.accelerator.clip_grad_norm_(self.trained[turn.part], limit))
+        optimizer.step()
+        for one in self.optimizers.values():
+            one.zero_grad()
+        return total, norm
+
+    def look_after(self, after: After) -> dict[str, float | str]:
+        """Let the caller do what belongs to a step and is no loss."""
+        facts = dict(after(self.plain, self.step))
+        if facts:
+            self.journal.write(self.step, **facts)
+        return facts
 
     def evaluate(self, evaluate: Callable[[nn.Module], float | Score]) -> None:
         """Score the weights that would be the result now, and keep the best."""
@@ -253,7 +282,7 @@ class _Session:
                 self.worse += 1
         self.history.append({"step": self.step, "loss": self.loss, "score": score, **told.facts})
         self.shown = dict(told.shown)
-        self._log(evaluation=score, best=self.best_score, **told.facts)
+        self.journal.write(self.step, evaluation=score, best=self.best_score, **told.facts)
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -270,7 +299,9 @@ class _Session:
             "history": self.history,
             "scaler": None if scaler is None else scaler.state_dict(),
         }
-        tensors = named("model", self.plain.state_dict()) | named("optimizer", optimizer_tensors(self.optimizer))
+        tensors = named("model", self.plain.state_dict())
+        for part, optimizer in self.optimizers.items():
+            tensors |= named(_group(part), optimizer_tensors(optimizer))
         tensors |= named("ema", self.ema) | named("best", self.best)
         write_state(self.out, TrainingState(self.step, tensors, facts))
 
@@ -298,7 +329,8 @@ class _Session:
             what = ", ".join(f"{n} {stored.get(n)} -> {given.get(n)}" for n in changed) or "another seed"
             raise InputError(f"{place} is of a training with other options ({what}); use those, or another folder")
         restore_model(self.plain, state.group("model"), str(place))
-        restore_optimizer(self.optimizer, state.group("optimizer"))
+        for part, optimizer in self.optimizers.items():
+            restore_optimizer(optimizer, state.group(_group(part)))
         self.ema = {name: value.to(self.device) for name, value in state.group("ema").items()}
         self.best = {name: value.to(self.device) for name, value in state.group("best").items()}
         facts = state.facts
@@ -331,17 +363,6 @@ class _Session:
             if current:
                 self.plain.load_state_dict(current)
 
-    def _log(self, **facts: float | None) -> None:
-        if self.out is None:
-            return
-        seconds = round(time.perf_counter() - self.begun, 3)
-        line = json.dumps({"label": self.label, "step": self.step, **facts, "seconds": seconds})
-        try:
-            with (self.out / "log.jsonl").open("a") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise StoreError(f"cannot write {self.out / 'log.jsonl'} ({error.strerror}); is there room?") from error
-
     def _not_finite(self, value: float, rate: float) -> str:
         kept = list_checkpoints(self.out) if self.out is not None else []
         return (
@@ -360,28 +381,10 @@ def _make_accelerator(options: FitOptions) -> Any:
     return Accelerator(mixed_precision=options.precision, cpu=options.device == "cpu")
 
 
-def _make_optimizer(parameters: list[nn.Parameter], options: FitOptions) -> torch.optim.Optimizer:
-    rate, decay = options.learning_rate, options.weight_decay
-    if options.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=decay)
-    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=rate, weight_decay=decay)
+def _group(part: str) -> str:
+    """Name of a part's optimiser in a checkpoint."""
+    return f"optimizer {part}" if part else "optimizer"
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Forget the lines of steps that will be done again."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text("utf-8").splitlines():
-        # The last line of a killed process may be a part of one.
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(kept), "utf-8")
-    os.replace(temporary, path)

@@ -1,0 +1,84 @@
+"""What training a GAN will cost, measured on a few steps before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import torch
+
+from pyqmc_art.art.gan.catalogue import build_players
+from pyqmc_art.art.gan.game import Game
+from pyqmc_art.art.gan.pool import Pool
+from pyqmc_art.art.gan.training import GanTraining
+from pyqmc_art.learning.cost import estimate_cost, say_time
+from pyqmc_art.learning.fit import fit
+from pyqmc_art.learning.threads import limit_torch
+from pyqmc_art.rng import Stream
+
+_TRIED: Final = 16
+"""Steps that are tried: every penalty that is taken once in so many steps is among them once."""
+
+
+@dataclass(frozen=True)
+class GanCost:
+    """Price of training a GAN.
+
+    Attributes
+    ----------
+    generator, critic : parameters
+    gflop : of making one image and judging one, forward; a multiplication and an addition are two
+    memory : in GiB: weights, the averaged ones, gradients, moments and what a backward pass keeps of one batch
+    images : real images shown
+    rate : images a second, measured on this machine as busy as it is
+    """
+
+    generator: int
+    critic: int
+    gflop: tuple[float, float]
+    memory: float
+    images: int
+    rate: float
+
+    @property
+    def seconds(self) -> float:
+        """Expected time in all."""
+        return self.images / self.rate
+
+    def __str__(self) -> str:
+        return (
+            f"generator {self.generator / 1e6:.3g} M parameters, {self.gflop[0]:.3g} GFLOP per image forward; "
+            f"discriminator {self.critic / 1e6:.3g} M, {self.gflop[1]:.3g} GFLOP; about {self.memory:.2g} GiB of "
+            f"memory; {self.images / 1000:g} kimg at {self.rate:.3g} images/s, measured now: about "
+            f"{say_time(self.seconds)}"
+        )
+
+
+def price_gan(training: GanTraining, threads: int | None = None) -> GanCost:
+    """Measure what a training costs on random pictures; nothing is kept.
+
+    Parameters
+    ----------
+    training : how
+    threads : of torch; None changes nothing
+    """
+    stream, size = Stream.from_seed(training.seed).fold("price"), training.shape.size
+    drawn = np.random.default_rng(stream.key).integers(0, 256, (training.batch, size, size, 3), dtype=np.uint8)
+    pool = Pool(drawn, np.arange(training.batch), ("",) * training.batch, ("",) * training.batch)
+    with limit_torch(threads), torch.random.fork_rng([]):
+        game = Game(*build_players(training.shape, stream), training.rules)
+        game.critic.freeze(training.freeze)
+        made = estimate_cost(game.generator, 1, shape=(training.shape.latent,), batch=training.batch)
+        judged = estimate_cost(game.critic, 1, shape=(3, size, size), batch=training.batch)
+        options = replace(training.fit_options, steps=_TRIED + 1, log_every=0)
+        batches = pool.batches(training.batch, training.mirror, stream)
+        # The first step, with all of its penalties, also loads libraries; it is done again and not counted.
+        fit(game, game.turns(), batches, options, stream=stream, until=1)
+        found = fit(game, game.turns(), batches, options, stream=stream, until=_TRIED)
+    weights = sum(p.numel() for p in game.average.parameters()) * 4 / 2**30
+    rate = _TRIED * training.batch / found.seconds
+    images = training.steps * training.batch
+    # The discriminator keeps a real and a made batch.
+    memory = made.memory + 2 * judged.memory + weights
+    return GanCost(made.parameters, judged.parameters, (made.gflop, judged.gflop), memory, images, rate)

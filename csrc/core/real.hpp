@@ -1,6 +1,6 @@
-// Uniform numbers from draws, and logarithms, exponentials and sines, by additions, products, quotients and square roots
-// only: the same bytes on every instruction set, in Numba and in plain Python (pyqmc_art/ops/plain_real.py holds the same
-// formulas). The library's functions do not promise that.
+// Uniform numbers from draws, and logarithms, exponentials and sines, by additions, products, quotients and square
+// roots only: the same bytes on every instruction set, in Numba and in plain Python (pyqmc_art/ops/plain_real.py holds
+// the same formulas). The library's functions do not promise that.
 #pragma once
 
 #include <cstddef>

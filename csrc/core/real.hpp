@@ -1,6 +1,6 @@
-// Uniform numbers from draws, logarithms and exponentials, by additions, products, quotients and square roots only: the
-// same bytes on every instruction set, in Numba and in plain Python (pyqmc_art/ops/plain_real.py holds the same
-// formulas). The library's log and exp do not promise that.
+// Uniform numbers from draws, and logarithms, exponentials and sines, by additions, products, quotients and square
+// roots only: the same bytes on every instruction set, in Numba and in plain Python (pyqmc_art/ops/plain_real.py holds
+// the same formulas). The library's functions do not promise that.
 #pragma once
 
 #include <cstddef>
@@ -72,6 +72,51 @@ PYQMC_HD inline double exp_of(double x) {
   series = series * r + 1.0;
   series = series * r + 1.0;
   return series * from_bits((bits_of(shifted) + 1023) << 52);
+}
+
+struct Circle {
+  double cosine, sine;
+};
+
+// Point of the unit circle at `turns` full turns, |turns| < 2^40: quarter turns are taken off, the rest is a series.
+PYQMC_HD inline Circle circle_at(double turns) {
+  const double quarters = 4.0 * turns, shifted = quarters + rounding;
+  const double x = (quarters - (shifted - rounding)) * 1.5707963267948966, z = x * x;
+  const std::uint64_t quadrant = bits_of(shifted);
+  double s = 1.0 / 355687428096000.0;
+  s = s * z - 1.0 / 1307674368000.0;
+  s = s * z + 1.0 / 6227020800.0;
+  s = s * z - 1.0 / 39916800.0;
+  s = s * z + 1.0 / 362880.0;
+  s = s * z - 1.0 / 5040.0;
+  s = s * z + 1.0 / 120.0;
+  s = s * z - 1.0 / 6.0;
+  s = x + x * z * s;
+  double c = -1.0 / 6402373705728000.0;
+  c = c * z + 1.0 / 20922789888000.0;
+  c = c * z - 1.0 / 87178291200.0;
+  c = c * z + 1.0 / 479001600.0;
+  c = c * z - 1.0 / 3628800.0;
+  c = c * z + 1.0 / 40320.0;
+  c = c * z - 1.0 / 720.0;
+  c = c * z + 1.0 / 24.0;
+  c = c * z - 0.5;
+  c = 1.0 + z * c;
+  const std::uint64_t swap = 0 - (quadrant & 1), a = bits_of(c), b = bits_of(s);
+  const std::uint64_t cosine = (a & ~swap) | (b & swap), sine = (b & ~swap) | (a & swap);
+  return {from_bits(cosine ^ (((quadrant + 1) & 2) << 62)), from_bits(sine ^ ((quadrant & 2) << 62))};
+}
+
+// Two independent standard normal numbers from two draws (Box and Muller 1958), for loops that draw a fixed number of
+// blocks; core/ziggurat.hpp makes them faster.
+struct Normals {
+  double first, second;
+};
+
+PYQMC_HD inline Normals normals_of(std::uint64_t draw0, std::uint64_t draw1) {
+  const double radius = __builtin_sqrt(-2.0 * log_of(1.0 - unit(draw0)));
+  const Circle at = circle_at(unit(draw1));
+  return {radius * at.cosine, radius * at.sine};
 }
 
 // Sums that do not depend on the instruction set: eight lanes, then pairs.

@@ -73,10 +73,6 @@ inline double normal_of(const Ziggurat& table, const Draws& draws, Purpose purpo
 }
 
 // Both normal numbers of a block.
-struct Normals {
-  double first, second;
-};
-
 inline Normals normals_of(const Draws& draws, Purpose purpose, std::uint32_t index, std::uint32_t number) {
   const Block block = draws.block(purpose, index, number);
   const Ziggurat& table = ziggurat();

@@ -1,6 +1,6 @@
-"""Uniform numbers, logarithms and exponentials in plain Python: the formulas of ``csrc/core/real.hpp``, the same bytes.
+"""Random numbers and functions of them in plain Python: the formulas of ``csrc/core/real.hpp``, and the same bytes.
 
-They use additions, products, quotients and square roots only, which are rounded alike everywhere; the logarithms
+They use additions, products, quotients and square roots only, which are rounded alike everywhere; the logarithms, sines
 and exponentials of two libraries are not.
 """
 
@@ -10,6 +10,8 @@ import math
 from typing import Any
 
 import numpy as np
+
+from pyqmc_art.ops.plain import block
 
 _ONE = np.uint64(1)
 _HALF = np.uint64(32)
@@ -69,6 +71,49 @@ def exp_of(x: float) -> float:
     series = series * r + 1.0
     series = series * r + 1.0
     return math.ldexp(series, int(k))
+
+
+def circle_at(turns: float) -> tuple[float, float]:
+    """Cosine and sine of 2 pi turns."""
+    quarters = 4.0 * turns
+    k = quarters + _ROUNDING - _ROUNDING
+    x = (quarters - k) * 1.5707963267948966
+    z = x * x
+    s = 1.0 / 355687428096000.0
+    s = s * z - 1.0 / 1307674368000.0
+    s = s * z + 1.0 / 6227020800.0
+    s = s * z - 1.0 / 39916800.0
+    s = s * z + 1.0 / 362880.0
+    s = s * z - 1.0 / 5040.0
+    s = s * z + 1.0 / 120.0
+    s = s * z - 1.0 / 6.0
+    s = x + x * z * s
+    c = -1.0 / 6402373705728000.0
+    c = c * z + 1.0 / 20922789888000.0
+    c = c * z - 1.0 / 87178291200.0
+    c = c * z + 1.0 / 479001600.0
+    c = c * z - 1.0 / 3628800.0
+    c = c * z + 1.0 / 40320.0
+    c = c * z - 1.0 / 720.0
+    c = c * z + 1.0 / 24.0
+    c = c * z - 0.5
+    c = 1.0 + z * c
+    quadrant = int(k) % 4
+    if quadrant == 0:
+        return c, s
+    if quadrant == 1:
+        return -s, c
+    if quadrant == 2:
+        return -c, -s
+    return s, -c
+
+
+def normals(key: Words, purpose: int, index: int, number: int, replica: int, step: int) -> tuple[float, float]:
+    """Two independent standard normal numbers from one block, none but this (Box and Muller 1958)."""
+    w0, w1, w2, w3 = block(key, purpose, index, number, replica, step)
+    radius = math.sqrt(-2.0 * log_of(1.0 - unit(w0, w1)))
+    cosine, sine = circle_at(unit(w2, w3))
+    return radius * cosine, radius * sine
 
 
 def lane_sum(values: Array, first: int, last: int) -> float:

@@ -21,6 +21,9 @@ def test_functions_are_those_of_the_library() -> None:
     for u in UNIFORM.tolist():
         assert plain_real.log_of(u) == pytest.approx(math.log(u), rel=4e-16)
         assert plain_real.exp_of(-30 * u) == pytest.approx(math.exp(-30 * u), rel=6e-16)
+        cosine, sine = plain_real.circle_at(u)
+        assert cosine == pytest.approx(math.cos(2 * math.pi * u), abs=7e-16)
+        assert sine == pytest.approx(math.sin(2 * math.pi * u), abs=7e-16)
     assert plain_real.exp_of(-1e9) == pytest.approx(math.exp(-708), rel=1e-12)
     assert plain_real.log_of(1.0) == 0.0
 

@@ -50,7 +50,8 @@ class LightCritic(Critic):
 
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
-        widths = list_widths(size, width)[1:][::-1]
+        # It ends at 8 pixels, one halving before the others, and needs the channels that are missed there.
+        widths = list_widths(size, 2 * width)[1:][::-1]
         self.seen = min(size, _SEEN)
         self.entry = nn.Sequential(nn.Conv2d(3, widths[0], 3, padding=1), nn.LeakyReLU(0.2))
         self.blocks = nn.ModuleList(_Halve(below, above) for below, above in pairwise(widths))

@@ -153,40 +153,63 @@ def train_gan(
     stream = Stream.from_seed(training.seed).fold("train gan")
     game = Game(*build_players(training.shape, stream), training.rules)
     history = () if tune is None else load_players(game, tune, training.shape)
-    begun = int(game.images)
     game.critic.freeze(training.freeze)
     if work is not None:
         _check_plan(work, training.trajectory() | {"tune": str(tune or ""), "pictures": sorted(pool.digests)}, resume)
-
-    def describe(images: int) -> tuple[Mapping[str, Any], ...]:
-        return (*history, _describe_stage(training, pool, images, tune is not None))
-
     snapshots = Snapshots(show, training.snapshot_every, training.steps)
-
-    def after(model: Any, step: int) -> dict[str, float | str]:
-        model.follow(training.batch, begun)
-        facts: dict[str, float | str] = {}
-        if training.rules.balance != "off" and step % WARN_EVERY == 0 and model.balance() != "even":
-            facts["winning"] = model.balance()
-        if snapshots.due(step):
-            synthesizer = make_synthesizer(model, training.shape, describe(int(model.images) - begun))
-            facts |= snapshots.take(synthesizer, measure)
-            facts |= {"probability": float(model.probability), "right_real": float(model.right[0]),
-                      "right_made": float(model.right[1])}  # fmt: skip
-        return facts
-
+    course = _Course(training, pool, history, int(game.images), snapshots, measure)
     with limit_torch(threads):
         result = fit(
             game, game.turns(), pool.batches(training.batch, training.mirror, stream), training.fit_options,
-            stream=stream.fold("fit"), out=work, resume=resume, after=after, monitor=monitor, label="gan", until=until,
+            stream=stream.fold("fit"), out=work, resume=resume, after=course.follow, monitor=monitor, label="gan",
+            until=until,
         )  # fmt: skip
         game.cpu()
-        stages = describe(int(game.images) - begun)
-        synthesizer = make_synthesizer(game, training.shape, stages)
+        synthesizer = make_synthesizer(game, training.shape, course.describe(game))
         if result.stopped == "steps" and out is not None and work is not None:
-            save_gan(game, training.shape, stages, out, (work / "log.jsonl").read_text("utf-8"), force)
+            log = (work / "log.jsonl").read_text("utf-8")
+            save_gan(game, training.shape, synthesizer.history, out, log, force)
             shutil.rmtree(work, ignore_errors=True)
     return TrainedGan(synthesizer, game, game.balance(), result.seconds)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What belongs to the steps of one training and is no loss; ``begun`` is how many images were shown before."""
+
+    training: GanTraining
+    pool: Pool
+    history: tuple[Mapping[str, Any], ...]
+    begun: int
+    snapshots: Snapshots
+    measure: Measure | None
+
+    def follow(self, game: Any, step: int) -> dict[str, float | str]:
+        """Count, average and steer; say who wins; take a snapshot."""
+        game.follow(self.training.batch, self.begun)
+        facts: dict[str, float | str] = {}
+        if self.training.rules.balance != "off" and step % WARN_EVERY == 0 and game.balance() != "even":
+            facts["winning"] = game.balance()
+        if self.snapshots.due(step):
+            synthesizer = make_synthesizer(game, self.training.shape, self.describe(game))
+            facts |= self.snapshots.take(synthesizer, self.measure)
+            facts |= {"probability": float(game.probability), "right_real": float(game.right[0]),
+                      "right_made": float(game.right[1])}  # fmt: skip
+        return facts
+
+    def describe(self, game: Game) -> tuple[Mapping[str, Any], ...]:
+        """The trainings so far, this one included."""
+        images = int(game.images) - self.begun
+        stage = {
+            "stage": "tune" if self.history else "pre-train",
+            "images": images,
+            "kimg": images / 1000,
+            "pictures": len(self.pool.names),
+            "cuts": len(self.pool),
+            "sha256": list(self.pool.digests),
+            "options": self.training.trajectory(),
+        }
+        return (*self.history, stage)
 
 
 def _prepare(out: str | os.PathLike[str] | None, resume: bool, force: bool) -> tuple[Path | None, Path | None]:
@@ -226,15 +249,3 @@ def _check_plan(work: Path, plan: Mapping[str, Any], resume: bool) -> None:
         place.write_text(json.dumps(plan), "utf-8")
     except OSError as error:
         raise StoreError(f"cannot write {place} ({error.strerror}); is there room?") from error
-
-
-def _describe_stage(training: GanTraining, pool: Pool, images: int, tuned: bool) -> dict[str, Any]:
-    return {
-        "stage": "tune" if tuned else "pre-train",
-        "images": images,
-        "kimg": images / 1000,
-        "pictures": len(pool.names),
-        "cuts": len(pool),
-        "sha256": list(pool.digests),
-        "options": training.trajectory(),
-    }

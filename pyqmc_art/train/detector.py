@@ -1,4 +1,4 @@
-"""The command ``pyqmc-art train``: models from data."""
+"""The command ``pyqmc-art train detector``: detectors of pictures."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import cyclopts
 from cyclopts import Parameter
 
-from pyqmc_art import options, train_flow, train_gan
+from pyqmc_art import options
 from pyqmc_art.data import tell
 from pyqmc_art.errors import InputError
-from pyqmc_art.train_blocks import block_flow
-from pyqmc_art.train_vae import vae
 
 if TYPE_CHECKING:
     from pyqmc_art.art.detectors.tuning import TuneOptions
-
-app = cyclopts.App(name="train", help="Train models from data.")
-app.command(train_flow.flow)
-app.command(train_gan.gan)
-app.command(vae)
-app.command(block_flow, name="block-flow")
 
 _Many = Parameter(consume_multiple=True)
 _All = Parameter(name="*")
@@ -137,7 +128,6 @@ class DetectorFlags:
     dry_run: bool = False
 
 
-@app.command
 def detector(
     *,
     config: options.ConfigFile = None,

@@ -33,7 +33,7 @@ lint: $(VENV)/lint.ready  ## ruff and clang-format, changing nothing
 types: $(VENV)/lint.ready $(VENV)/art.ready  ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(VENV)/test.ready $(VENV)/peers.ready  ## benchmarks: first correct, then timed; docs/benchmarks.md
+bench: $(VENV)/test.ready $(VENV)/art.ready $(VENV)/peers.ready  ## benchmarks: first correct, then timed; docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 profile: $(VENV)/test.ready  ## instructions of the hot loops, counted one by one; docs/profiles.md

@@ -40,11 +40,13 @@ class Way:
     name : the column
     kernel : as ``--kernel`` takes it, or None for the sweep byte by byte
     critical_slowing : its autocorrelation time grows about as L^2.17, not as clusters' do
+    largest : size beyond which a few autocorrelation times take longer than a chain gets
     """
 
     name: str
     kernel: str | None
     critical_slowing: bool = False
+    largest: int = 256
 
     def build(self, action: Ising) -> Any:
         """Build it for one thread."""
@@ -59,9 +61,9 @@ class Way:
 
 
 WAYS = (
-    Way("byte by byte", None, critical_slowing=True),
+    Way("byte by byte", None, critical_slowing=True, largest=64),
     Way("multi-spin", "metropolis", critical_slowing=True),
-    Way("tempering", "tempering"),
+    Way("tempering", "tempering", largest=64),
     Way("Wolff", "wolff"),
     Way("Swendsen-Wang", "swendsen-wang"),
 )
@@ -76,8 +78,10 @@ def list_rungs(action: Ising) -> tuple[float, ...]:
     return tuple(action.beta - step * k for k in reversed(range(RUNGS)))
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name.replace(" ", "-"))
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("size", "way"),
+    [pytest.param(n, w, id=f"{n}-{w.name.replace(' ', '-')}") for n in SIZES for w in WAYS if n <= w.largest],
+)
 def test_effective_samples(benchmark, paddock, size, way):
     action = Ising(Lattice((size, size)), ISING_CRITICAL_BETA)
     kernel, stream = way.build(action), Stream.from_seed(7).fold(way.name)
@@ -95,12 +99,13 @@ def test_effective_samples(benchmark, paddock, size, way):
         return {name: rows[..., -1] if tempered else rows for name, rows in series.items()}
 
     chain = benchmark.pedantic(run_chain, (advance, every), rounds=1, iterations=1)
+    if not chain.settles("magnetization2"):
+        pytest.skip(f"{way.name} at {size}: too few effective samples in {chain.seconds:.1f} s")
     reference = exact_reference(Case("metropolis", action))
     assert reference is not None
     found = compare(chain.estimate("energy"), reference.value)
     energy = (reference.value, found.value, found.error, found.deviation, found.p_value)
     verdict = Verdict(BUDGET.passes(found.p_value), reference.source, *energy)
     case = f"ising(beta={action.beta:.6g}) square {size}x{size}"
-    if (chain.estimate("magnetization2").ess or 0) > 20:
-        assert verdict.passed, verdict.summary
+    assert verdict.passed, verdict.summary
     note_chain(paddock, benchmark, "effective", case, way.name, "magnetization2", chain, verdict)

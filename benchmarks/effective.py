@@ -20,7 +20,8 @@ SECONDS: Final = 0.3 if QUICK else 1.5
 """CPU time that one chain gets."""
 
 FEWEST: Final = 200
-"""Effective samples below which an autocorrelation time is a guess."""
+LONGEST: Final = 50
+"""Effective samples of all replicas, and autocorrelation times that each runs, below which tau_int is a guess."""
 
 Floats = NDArray[np.float64]
 Advance = Callable[[int], dict[str, Floats]]
@@ -45,6 +46,15 @@ class Chain:
     def estimate(self, name: str) -> Estimate:
         """Average of an observable by the Gamma method."""
         return gamma_method(self.series[name], every=self.every)
+
+    def settles(self, name: str) -> bool:
+        """Whether the stretch is long enough for an autocorrelation time of this observable."""
+        if len(self.series[name]) < LONGEST:
+            return False
+        found = self.estimate(name)
+        steps = len(self.series[name]) * self.every
+        long = bool(found.tau_int) and steps >= LONGEST * (found.tau_int or 0.0)
+        return long and found.reliable and (found.ess or 0.0) >= FEWEST
 
     def cost(self, name: str) -> tuple[float, float, Estimate]:
         """ns for each effective sample of an observable, its standard error, and the estimate behind it."""
@@ -77,9 +87,8 @@ def note_chain(
     paddock: Paddock, benchmark: Any, section: str, case: str, column: str, name: str, chain: Chain, verdict: Verdict
 ) -> None:
     """Put the cost of an effective sample into the record; with too few of them say so instead."""
-    found = chain.estimate(name)
-    if not found.ess or found.ess < FEWEST:
-        pytest.skip(f"{column} on {case}: {found.ess or 0:.0f} effective samples in {chain.seconds:.1f} s")
+    if not chain.settles(name):
+        pytest.skip(f"{column} on {case}: too few effective samples in {chain.seconds:.1f} s")
     cost, error, found = chain.cost(name)
     costs = (cost, cost - error, cost + error)
     paddock.measurements.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def of_kernel(kernel: str, model: Callable[[Lattice], Any], **options: Any) -> M
 
     def make(wrap: Wrap, rows: int) -> Work:
         stream, action = Stream.from_seed(11), model(Lattice((rows, 64)))
-        built = compose.build(kernel, action, options, threads=1)
+        built: Any = compose.build(kernel, action, options, threads=1)
         start = built.start(stream, 1)
         if kernel in ("wolff", "metropolis", "heat-bath"):
             warm = compose.build("swendsen-wang", action, {}, threads=1)
@@ -96,9 +97,8 @@ def of_kernel(kernel: str, model: Callable[[Lattice], Any], **options: Any) -> M
 
 def of_philox(wrap: Wrap, rows: int) -> Work:
     """Bytes of Philox blocks whose counters follow one another."""
-    from pyqmc_art import _core
-
-    fill = wrap(_core.fill_blocks)
+    core: Any = importlib.import_module("pyqmc_art._core")
+    fill = wrap(core.fill_blocks)
     blocks_of = lru_cache(lambda blocks: np.empty((blocks, 4), np.uint32))
 
     def work(blocks: int) -> float:

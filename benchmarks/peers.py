@@ -118,7 +118,7 @@ class _PeapodsRunner:
         clusters = {"cluster_update_interval": 1, "cluster_mode": self._cluster} if self._cluster else {}
         squares = [float(m.sample(steps, **clusters, **self._sweep)["mags2"][0]) for m in self._models]
         sites = steps * self._case.action.lattice.sites
-        return sites * (sum(squares) if self._cluster == "wolff" else len(squares))
+        return float(sites * (sum(squares) if self._cluster == "wolff" else len(squares)))
 
     def fields(self) -> Field:
         shape = self._case.action.lattice.shape

@@ -13,7 +13,7 @@ import sys
 import venv
 import weakref
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -63,13 +63,13 @@ class Elsewhere:
             "size": case.size,
             "boxes": case.boxes().tolist(),
         }
-        self._pipes: tuple[Any, Any] = (self._process.stdin, self._process.stdout)
-        self._pipes[0].write(json.dumps(task).encode() + b"\n" + picture.tobytes())
+        self._given, self._answers = cast(Any, self._process.stdin), cast(Any, self._process.stdout)
+        self._given.write(json.dumps(task).encode() + b"\n" + picture.tobytes())
         self._spent = spent
 
     def __call__(self) -> Bytes:
         """Make the patches and fetch them; only the making counts as spent."""
-        given, answers = self._pipes
+        given, answers = self._given, self._answers
         given.write(b"run\n")
         given.flush()
         self._spent.append(float(answers.readline()))

@@ -80,7 +80,10 @@ def _draw_effective(rows: Sequence[Measurement]) -> Figure:
         size = size_of(row.case)
         if size is not None and row.tau_int is not None:
             times.setdefault(row.contender, []).append((size, row.tau_int, row.tau_int_error or 0.0))
-    curves = [Curve(name, *map(list, zip(*sorted(at), strict=True))) for name, at in times.items()]
+    curves = [
+        Curve(name, [p[0] for p in points], [p[1] for p in points], [p[2] for p in points])
+        for name, points in ((name, sorted(at)) for name, at in times.items())
+    ]
     cost = Panel(
         "cost",
         "L",

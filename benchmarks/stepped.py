@@ -44,7 +44,7 @@ def count_instructions(name: str, isa: str) -> float | None:
         return None
     first, second = json.loads(said)
     calls = first["calls"]
-    return (sum(counts[calls:]) - sum(counts[:calls])) / (second["work"] - first["work"])
+    return float((sum(counts[calls:]) - sum(counts[:calls])) / (second["work"] - first["work"]))
 
 
 def main(name: str, library: str) -> None:

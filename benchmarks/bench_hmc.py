@@ -104,7 +104,7 @@ def test_effective_samples(benchmark, paddock, point, contender):
 
 
 @pytest.mark.benchmark(timer=time.perf_counter)
-@pytest.mark.parametrize(("size", "threads"), [(64, 1), (512, 1), *([(512, 2)] if usable_cores() > 1 else [])])
+@pytest.mark.parametrize(("size", "threads"), [(14, 1), (64, 1), (512, 1), *([(512, 2)] if usable_cores() > 1 else [])])
 def test_force(benchmark, paddock, size, threads):
     action = Phi4(Lattice((size, size)), -4.0, 4.398)
     kernels = [HMC(action, md_steps=40, trajectory=0.5, threads=n) for n in (threads, 1)]

@@ -86,6 +86,12 @@ TARGETS: Final = (
     _two_threads("Patches: two threads 1.8 times one", "4000 x 3000 RGB", 1.8),
     Target("Philox: 15 GB/s", "random", "Philox", 1 / 15, contender="in bulk", isa="avx512"),
     Target("Philox: 6 GB/s", "random", "Philox", 1 / 6, contender="in bulk", isa="avx2"),
+    Target("Normal numbers: 0.5 per ns", "random", "normal numbers", 1 / 4, contender="avx512", isa="avx512"),
+    Target("Spin glass, signs: 10 updates per ns", "heat-bath", "bimodal", 1 / 10, contender="avx512", isa="avx512"),
+    Target("Spin glass, normal: 10 updates per ns", "heat-bath", "gaussian", 1 / 10, contender="avx512", isa="avx512"),
+    Target("Force of phi^4: 1.2 ns per site at 14 x 14", "force", "14x14", 1.2, contender="1 thread"),
+    Target("Draws of a flow: 3 times plain torch", "flow draws", "couplings", 3, "plain torch"),
+    Target("Training of a flow: 2 times plain torch", "flow training", "couplings", 2, "plain torch"),
     Target("HMC: 10 times plain NumPy in effective samples of M", "hmc", "14x14", 10, "numpy by hand"),
 )  # fmt: skip
 

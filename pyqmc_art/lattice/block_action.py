@@ -30,8 +30,8 @@ class BlockAction:
     --------
     >>> from pyqmc_art.lattice.geometry import Lattice
     >>> part = BlockAction(Phi4(Lattice((4, 4)), m2=-4, lam=8), (1, 1))
-    >>> part(np.array([0.5]), np.zeros(4)), part.force(np.array([0.5]), np.zeros(4))
-    (np.float64(0.5), array([-4.]))
+    >>> float(part(np.array([0.5]), np.zeros(4))), part.force(np.array([0.5]), np.zeros(4)).tolist()
+    (0.5, [-4.0])
     """
 
     def __init__(self, action: Phi4, block: Sequence[int]) -> None:

@@ -38,6 +38,7 @@ def collect_patches(action: Any, block: Sequence[int], fields: Field) -> PatchDa
     Examples
     --------
     >>> from pyqmc_art.lattice.geometry import Lattice
+    >>> from pyqmc_art.lattice.scalar import Phi4
     >>> action = Phi4(Lattice((4, 4)), m2=-4, lam=8)
     >>> data = collect_patches(action, (1, 1), -np.ones((3, 4, 4)))
     >>> data.around.shape, data.values.shape, float(data.values.min())

@@ -45,7 +45,9 @@ class VaeLocal(FieldKernel):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from pyqmc_art.lattice.geometry import Lattice
+    >>> from pyqmc_art.lattice.scalar import Phi4
     >>> from pyqmc_art.ops.patches import Network
     >>> flat = Network.join([(np.zeros((2, 4)), np.log([1.0, 0.4]))])
     >>> action = Phi4(Lattice((4, 4)), m2=-4, lam=8)

@@ -14,7 +14,7 @@ from pyqmc_art.lattice import actions
 from pyqmc_art.lattice.blocks import BLOCK_SECONDS, Block, Pace, chain
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.kernels import compose
-from pyqmc_art.lattice.kernels.independence import Load
+from pyqmc_art.lattice.kernels.trained import Load
 from pyqmc_art.lattice.observables import default_measure, find
 from pyqmc_art.lattice.run import Run
 from pyqmc_art.monitor import Silent

@@ -192,6 +192,24 @@ def check_target(place: Path, force: bool) -> None:
     _read_config(place)
 
 
+def open_workplace(out: str | os.PathLike[str] | None, resume: bool, force: bool) -> tuple[Path | None, Path | None]:
+    """Return where a model will be written, and the folder beside it for the checkpoints of its training.
+
+    Raises
+    ------
+    InputError
+        When something is there already, or a training that was interrupted and is not resumed.
+    """
+    if out is None:
+        return None, None
+    place = Path(out)
+    check_target(place, force)
+    work = place.with_name(f"{place.name}.training")
+    if work.exists() and not resume:
+        raise InputError(f"{work} holds an interrupted training; go on with it by resume, or remove it")
+    return place, work
+
+
 def write_durably(path: Path, content: bytes) -> None:
     """Write a new file and wait until the disk has it."""
     with path.open("wb") as file:

@@ -19,63 +19,33 @@ from torch import Tensor, nn
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.kernels.blocked import Blocked
 from pyqmc_art.learning.fit import Batches, Loss, fit
-from pyqmc_art.learning.options import FitOptions
-from pyqmc_art.learning.pretrained import Pretrained, check_target, read_pretrained, write_pretrained
+from pyqmc_art.learning.pretrained import Pretrained, open_workplace, read_pretrained, write_pretrained
 from pyqmc_art.learning.schedules import Shuffled
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.monitor import Silent
 from pyqmc_art.proposals.block_flow import BlockFlow, BlockShape
-from pyqmc_art.proposals.patch_data import HELD_OUT, PatchData, make_fields, split_patches
+from pyqmc_art.proposals.patch_data import PatchData, make_fields, split_patches
+from pyqmc_art.proposals.patch_training import PatchTraining
 from pyqmc_art.proposals.targets import check_same_target, describe_action, rebuild_action
 from pyqmc_art.proposals.vae_models import BLOCK_FLOW, digest_of
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.estimate import Estimate
 
-_EVALUATIONS: Final = 10
 _JUDGED: Final = 64
 _JUDGED_STEPS: Final = 5
 
 
 @dataclass(frozen=True)
-class BlockTraining:
+class BlockTraining(PatchTraining):
     """How to train a flow of blocks.
 
     Parameters
     ----------
-    plan : block and layers
-    fields : of the heat-bath chain that is learnt from, one in eight of them held out
-    steps, batch, learning_rate : of the optimiser (Adam, cosine); blocks of one step
-    seed : of the chain and first weights
-    checkpoint_every : steps
-    device : ``"auto"`` or ``"cpu"``
+    plan : block and layers; the others are those of :class:`PatchTraining`
     """
 
     plan: BlockShape
-    fields: int = 512
-    steps: int = 1000
-    batch: int = 256
-    learning_rate: float = 3e-3
-    seed: int = 0
-    checkpoint_every: int = 500
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("fields", HELD_OUT)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
-        _ = self.fit_options
-
-    @property
-    def fit_options(self) -> FitOptions:
-        """For the one training loop."""
-        every = max(1, self.steps // _EVALUATIONS) if isinstance(self.steps, int) else 1
-        warmup = min(50, self.steps) if isinstance(self.steps, int) else 0
-        return FitOptions(
-            self.steps, self.learning_rate, warmup=warmup, clip=10.0, device=self.device,
-            checkpoint_every=self.checkpoint_every, evaluate_every=every,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,12 +93,7 @@ def train_block_flow(
     NumericalError
         When the loss stops being finite.
     """
-    place = None if out is None else Path(out)
-    if place is not None:
-        check_target(place, force)
-    work = None if place is None else place.with_name(f"{place.name}.training")
-    if work is not None and work.exists() and not resume:
-        raise InputError(f"{work} holds an interrupted training; go on with it by resume, or remove it")
+    place, work = open_workplace(out, resume, force)
     stream = Stream.from_seed(training.seed).fold("train block flow")
     flow = BlockFlow(action, training.plan, stream)
     chain = make_fields(action, training.fields, stream, threads)

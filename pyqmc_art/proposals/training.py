@@ -19,7 +19,7 @@ from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.kernels.independence import judge_proposal
 from pyqmc_art.learning.fit import FitResult, fit
 from pyqmc_art.learning.options import FitOptions
-from pyqmc_art.learning.pretrained import check_target, write_durably
+from pyqmc_art.learning.pretrained import open_workplace, write_durably
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.monitor import Silent
 from pyqmc_art.proposals.curriculum import Curriculum
@@ -146,12 +146,9 @@ def train_flow(
     NumericalError
         When the loss stops being finite, or log q contradicts itself (:func:`stop_contradictions`).
     """
-    place = None if out is None else Path(out)
-    if place is not None:
-        check_target(place, force)
-    work = None if place is None else place.with_name(f"{place.name}.training")
+    place, work = open_workplace(out, resume, force)
     if work is not None:
-        _open_work(work, training, action, resume)
+        _open_work(work, training, action)
     stream = Stream.from_seed(training.seed).fold("train flow")
     flow = _first_flow(action, training, stream)
     with limit_torch(threads):
@@ -164,12 +161,10 @@ def train_flow(
     return TrainedFlow(flow, weights, result.seconds, result.history)
 
 
-def _open_work(work: Path, training: FlowTraining, action: Any, resume: bool) -> None:
+def _open_work(work: Path, training: FlowTraining, action: Any) -> None:
     """Make the folder of the checkpoints, or make sure that what lies there is this training."""
     asked = {**training.configuration(), "plan": training.plan.configuration(), "target": describe_action(action)}
     known = work / _OPTIONS
-    if work.exists() and not resume:
-        raise InputError(f"{work} holds an interrupted training; go on with it by resume, or remove it")
     if known.exists():
         stored = json.loads(known.read_text("utf-8"))
         wanted = json.loads(json.dumps(asked))

@@ -7,8 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -16,15 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.kernels.field_vae import VaeLocal
 from pyqmc_art.learning.fit import Batches, Loss, fit
-from pyqmc_art.learning.options import FitOptions
-from pyqmc_art.learning.pretrained import check_target
+from pyqmc_art.learning.pretrained import open_workplace
 from pyqmc_art.learning.schedules import Shuffled
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.monitor import Silent
-from pyqmc_art.proposals.patch_data import HELD_OUT, PatchData, check_fields, make_fields, split_patches
+from pyqmc_art.proposals.patch_data import PatchData, check_fields, make_fields, split_patches
+from pyqmc_art.proposals.patch_training import PatchTraining
 from pyqmc_art.proposals.targets import describe_action
 from pyqmc_art.proposals.vae import LocalVae, VaeShape
 from pyqmc_art.proposals.vae_models import export_network, save_vae
@@ -32,50 +30,24 @@ from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.estimate import Estimate
 
-_EVALUATIONS: Final = 10
 _JUDGED: Final = 64
 _JUDGED_SWEEPS: Final = 20
 
 
 @dataclass(frozen=True)
-class VaeTraining:
+class VaeTraining(PatchTraining):
     """How to train local updates.
 
     Parameters
     ----------
-    plan : patch and layers
-    fields : of the chain that is learnt from, one in eight of them held out
-    steps, batch, learning_rate : of the optimiser (Adam, cosine); patches of one step
-    seed : of the chain, first weights and noise
-    checkpoint_every : steps
-    device : ``"auto"`` or ``"cpu"``
+    plan : patch and layers; the others are those of :class:`PatchTraining`
     """
 
     plan: VaeShape = field(default_factory=VaeShape)
-    fields: int = 512
+    _: KW_ONLY
     steps: int = 2000
     batch: int = 512
     learning_rate: float = 1e-2
-    seed: int = 0
-    checkpoint_every: int = 500
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("fields", HELD_OUT)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
-        _ = self.fit_options
-
-    @property
-    def fit_options(self) -> FitOptions:
-        """For the one training loop."""
-        every = max(1, self.steps // _EVALUATIONS) if isinstance(self.steps, int) else 1
-        warmup = min(50, self.steps) if isinstance(self.steps, int) else 0
-        return FitOptions(
-            self.steps, self.learning_rate, warmup=warmup, clip=10.0, device=self.device,
-            checkpoint_every=self.checkpoint_every, evaluate_every=every,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,12 +101,7 @@ def train_vae(
     NumericalError
         When the loss stops being finite.
     """
-    place = None if out is None else Path(out)
-    if place is not None:
-        check_target(place, force)
-    work = None if place is None else place.with_name(f"{place.name}.training")
-    if work is not None and work.exists() and not resume:
-        raise InputError(f"{work} holds an interrupted training; go on with it by resume, or remove it")
+    place, work = open_workplace(out, resume, force)
     stream = Stream.from_seed(training.seed).fold("train vae")
     vae = LocalVae(action, training.plan, stream)
     chain = make_fields(action, training.fields, stream, threads) if fields is None else check_fields(action, fields)

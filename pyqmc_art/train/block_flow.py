@@ -114,8 +114,9 @@ def _train(chosen: BlockFlags) -> int:
     except ImportError as reason:
         raise InputError(f"train block-flow needs {reason.name}; pip install 'pyqmc-art[learn]'") from reason
     training = BlockTraining(
-        BlockShape(chosen.block or (), chosen.layers, chosen.hidden, chosen.mass), chosen.fields, chosen.steps,
-        chosen.train_batch_size, chosen.learning_rate, chosen.seed, chosen.checkpoint_every, chosen.device,
+        BlockShape(chosen.block or (), chosen.layers, chosen.hidden, chosen.mass),
+        fields=chosen.fields, steps=chosen.steps, batch=chosen.train_batch_size, learning_rate=chosen.learning_rate,
+        seed=chosen.seed, checkpoint_every=chosen.checkpoint_every, device=chosen.device,
     )  # fmt: skip
     found = train_block_flow(
         action, training, str(chosen.out), resume=chosen.resume, force=chosen.force,

@@ -134,8 +134,9 @@ def _train_vae(chosen: VaeFlags) -> int:
     except ImportError as reason:
         raise InputError(f"train vae needs {reason.name}; pip install 'pyqmc-art[learn]'") from reason
     training = VaeTraining(
-        VaeShape(chosen.block, chosen.latents, chosen.hidden), chosen.fields, chosen.steps, chosen.train_batch_size,
-        chosen.learning_rate, chosen.seed, chosen.checkpoint_every, chosen.device,
+        VaeShape(chosen.block, chosen.latents, chosen.hidden),
+        fields=chosen.fields, steps=chosen.steps, batch=chosen.train_batch_size, learning_rate=chosen.learning_rate,
+        seed=chosen.seed, checkpoint_every=chosen.checkpoint_every, device=chosen.device,
     )  # fmt: skip
     found = train_vae(
         action, training, str(chosen.out), resume=chosen.resume, force=chosen.force,

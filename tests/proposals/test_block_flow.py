@@ -31,7 +31,7 @@ from pyqmc_art.testing.verdict import BUDGET  # noqa: E402
 
 STREAM = Stream.from_seed(12)
 RING = Phi4(Lattice((4,)), -1.0, 0.5, "D")
-SMALL = BlockTraining(BlockShape((2,), 4, (6,)), 64, steps=150, batch=128, device="cpu", checkpoint_every=50)
+SMALL = BlockTraining(BlockShape((2,), 4, (6,)), fields=64, steps=150, batch=128, device="cpu", checkpoint_every=50)
 
 
 def crooked(action: Phi4, plan: BlockShape, size: float = 0.3) -> Any:
@@ -148,7 +148,7 @@ def test_training_helps_and_directories_are_checked(model: Path, tmp_path: Path)
         from pyqmc_art.proposals.models import load_flow
 
         load_flow(model)
-    assert load_block_flow(model).digest == kernel.digest
+    assert load_block_flow(model).digest == kernel.configuration()["model_digest"]
     with pytest.raises(InputError, match="no local updates"):
         build("vae-local", RING, {"model": model}, load=load_model)
 

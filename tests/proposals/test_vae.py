@@ -35,7 +35,9 @@ from pyqmc_art.testing.torus import TORUS, torus_p_value  # noqa: E402
 from pyqmc_art.testing.verdict import BUDGET  # noqa: E402
 
 STREAM = Stream.from_seed(3)
-SMALL = VaeTraining(VaeShape(latents=1, hidden=(6,)), 64, steps=150, batch=256, device="cpu", checkpoint_every=50)
+SMALL = VaeTraining(
+    VaeShape(latents=1, hidden=(6,)), fields=64, steps=150, batch=256, device="cpu", checkpoint_every=50
+)
 SCALAR, VECTORS = Phi4(Lattice((4, 4)), -4.0, 6.0, "D"), ON(Lattice((4, 4)), 2, 1.0)
 
 

@@ -21,7 +21,7 @@ from pyqmc_art.art.gan.snapshots import SUFFIX, Snapshots
 from pyqmc_art.errors import InputError, StoreError
 from pyqmc_art.learning.fit import fit
 from pyqmc_art.learning.options import FitOptions
-from pyqmc_art.learning.pretrained import check_target
+from pyqmc_art.learning.pretrained import open_workplace
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
@@ -214,13 +214,10 @@ class _Course:
 
 def _prepare(out: str | os.PathLike[str] | None, resume: bool, force: bool) -> tuple[Path | None, Path | None]:
     """Folders of checkpoints and snapshots beside the model directory."""
-    if out is None:
+    place, work = open_workplace(out, resume, force)
+    if place is None:
         return None, None
-    place = Path(out)
-    check_target(place, force)
-    work, show = place.with_name(f"{place.name}.training"), place.with_name(f"{place.name}.snapshots")
-    if work.exists() and not resume:
-        raise InputError(f"{work} holds an interrupted training; go on with it by resume, or remove it")
+    show = place.with_name(f"{place.name}.snapshots")
     if not resume:
         for sheet in show.glob(f"*{SUFFIX}"):
             sheet.unlink()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError, NumericalError
 from pyqmc_art.lattice.block_action import BlockAction
 from pyqmc_art.lattice.kernels.custom import CustomKernel
+from pyqmc_art.lattice.kernels.trained import Load, load_model
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.protocols import Draw, Info, State
 from pyqmc_art.rng import Stream
@@ -36,10 +36,6 @@ class BlockProposal(Protocol):
     def encode(self, stream: Stream, field: Floats, boundary: Floats) -> Draw:
         """Say how values that something else made would have been proposed with this boundary."""
         ...
-
-
-LoadBlocks: TypeAlias = Callable[[Path, Any], Any]
-"""Reads a model directory for an action."""
 
 
 class Blocked(CustomKernel):
@@ -157,26 +153,17 @@ class BlockedFlow(Blocked):
     options: ClassVar[tuple[str, ...]] = ("model", "model_digest")
 
     def __init__(
-        self, action: Any, model: str | Path = "", model_digest: str = "", *, load: LoadBlocks | None = None
+        self, action: Any, model: str | Path = "", model_digest: str = "", *, load: Load | None = None
     ) -> None:
-        if not str(model):
-            raise InputError("the kernel 'blocked-flow' needs a model: --model DIR, as train block-flow writes it")
-        if load is None:
-            raise InputError(
-                "the kernel 'blocked-flow' is built from a directory by the command line; in Python give "
-                "Blocked(action, load_block_flow(directory, action))"
-            )
-        super().__init__(action, load(Path(model), action), "blocked-flow")
-        self.model, self.digest = str(Path(model).resolve()), str(getattr(self.proposal, "digest", ""))
-        if model_digest and model_digest != self.digest:
-            raise InputError(
-                f"the model {model} has other weights than the run was started with (digest {model_digest} -> "
-                f"{self.digest}); bring back the old one, or start a new run"
-            )
+        proposal, self._told = load_model(
+            "blocked-flow", load, model, model_digest, action,
+            trainer="train block-flow", instead="Blocked(action, load_block_flow(directory, action))",
+        )  # fmt: skip
+        super().__init__(action, proposal, "blocked-flow")
 
     def configuration(self) -> dict[str, Any]:
         """The kernel's name, the directory of its model and the digest of its weights."""
-        return {"kernel": self.name, "model": self.model, "model_digest": self.digest}
+        return {"kernel": self.name, **self._told}
 
 
-__all__ = ["BlockProposal", "Blocked", "BlockedFlow", "LoadBlocks"]
+__all__ = ["BlockProposal", "Blocked", "BlockedFlow"]

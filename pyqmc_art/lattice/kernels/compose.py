@@ -17,10 +17,11 @@ from pyqmc_art.lattice.kernels.constrained import Constrained
 from pyqmc_art.lattice.kernels.field_local import Overrelaxation
 from pyqmc_art.lattice.kernels.field_vae import VaeLocal
 from pyqmc_art.lattice.kernels.hmc import HMC
-from pyqmc_art.lattice.kernels.independence import FlowKernel, Load
+from pyqmc_art.lattice.kernels.independence import FlowKernel
 from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
 from pyqmc_art.lattice.kernels.stepwise import DiscreteKernel, StepwiseKernel, as_warming
 from pyqmc_art.lattice.kernels.tempering import Tempering
+from pyqmc_art.lattice.kernels.trained import Load
 from pyqmc_art.protocols import Field, Info, Observable, State
 from pyqmc_art.rng import Stream
 

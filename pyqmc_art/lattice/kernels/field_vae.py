@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.kernels.field import FieldKernel
-from pyqmc_art.lattice.kernels.independence import Load
+from pyqmc_art.lattice.kernels.trained import Load, load_model
 from pyqmc_art.lattice.patches import cut_patches
 from pyqmc_art.ops import continuous
 from pyqmc_art.ops.patches import LARGEST, LocalNetwork
@@ -70,25 +70,15 @@ class VaeLocal(FieldKernel):
         backend: str | None = None,
         threads: int | None = None,
     ) -> None:
-        self.model, self.digest = "", ""
+        self._told: dict[str, str] = {}
         if network is None:
-            if not str(model):
-                raise InputError("the kernel 'vae-local' needs a model: --model DIR, as train vae writes it")
-            if load is None:
-                raise InputError(
-                    "the kernel 'vae-local' is built from a directory by the command line; in Python give "
-                    "VaeLocal(action, **load_vae(directory, action).kernel_arguments())"
-                )
-            loaded: Any = load(Path(model), action)
+            loaded, self._told = load_model(
+                "vae-local", load, model, model_digest, action,
+                trainer="train vae", instead="VaeLocal(action, **load_vae(directory, action).kernel_arguments())",
+            )  # fmt: skip
             if not hasattr(loaded, "kernel_arguments"):
                 raise InputError(f"{model} holds no local updates; give a directory that train vae wrote")
             network, block = loaded.network, loaded.block
-            self.model, self.digest = str(Path(model).resolve()), str(loaded.digest)
-        if model_digest and model_digest != self.digest:
-            raise InputError(
-                f"the model {model} has other weights than the run was started with (digest {model_digest} -> "
-                f"{self.digest}); bring back the old one, or start a new run"
-            )
         self.network, self.block = network, tuple(block)
         super().__init__(action, backend=backend, threads=threads)
 
@@ -118,8 +108,7 @@ class VaeLocal(FieldKernel):
 
     def configuration(self) -> dict[str, Any]:
         """The kernel's name, the directory of its model and the digest of its weights."""
-        known = {"model": self.model, "model_digest": self.digest} if self.model else {}
-        return {"kernel": self.name, **known}
+        return {"kernel": self.name, **self._told}
 
     def _run(self, batch: continuous.FieldBatch) -> None:
         self._operations.patch_steps(batch, self._patches, self.network)

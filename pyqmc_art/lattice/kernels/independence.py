@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from pyqmc_art.errors import InputError, NumericalError
 from pyqmc_art.lattice.couplings import whole
 from pyqmc_art.lattice.kernels.compiled import Target
 from pyqmc_art.lattice.kernels.custom import CustomKernel
+from pyqmc_art.lattice.kernels.trained import Load, load_model
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.lattice.vector import ON
 from pyqmc_art.protocols import Draw, Field, Info, Proposal, State
@@ -21,8 +21,6 @@ from pyqmc_art.stats.importance import Weights, summarize_weights
 
 Floats = NDArray[np.float64]
 
-Load: TypeAlias = Callable[[Path, Any], Proposal]
-"""Reads a model directory for an action."""
 
 MOST_DRAWS: Final = 10**8
 _BATCH: Final = 4096
@@ -157,24 +155,15 @@ class FlowKernel(Independence):
     def __init__(
         self, action: Any, model: str | Path = "", model_digest: str = "", *, load: Load | None = None
     ) -> None:
-        if not str(model):
-            raise InputError("the kernel 'flow' needs a model: --model DIR, as train flow writes it")
-        if load is None:
-            raise InputError(
-                "the kernel 'flow' is built from a directory by the command line; in Python give "
-                "Independence(action, load_flow(directory, action))"
-            )
-        super().__init__(action, load(Path(model), action), "flow")
-        self.model, self.digest = str(Path(model).resolve()), str(getattr(self.proposal, "digest", ""))
-        if model_digest and model_digest != self.digest:
-            raise InputError(
-                f"the model {model} has other weights than the run was started with (digest {model_digest} -> "
-                f"{self.digest}); bring back the old one, or start a new run"
-            )
+        proposal, self._told = load_model(
+            "flow", load, model, model_digest, action,
+            trainer="train flow", instead="Independence(action, load_flow(directory, action))",
+        )  # fmt: skip
+        super().__init__(action, proposal, "flow")
 
     def configuration(self) -> dict[str, Any]:
         """The kernel's name, the directory of its model and the digest of its weights."""
-        return {"kernel": self.name, "model": self.model, "model_digest": self.digest}
+        return {"kernel": self.name, **self._told}
 
 
 def weigh(action: Any, proposal: Proposal, n: int, stream: Stream) -> Floats:
@@ -218,4 +207,4 @@ def judge_proposal(action: Any, proposal: Proposal, n: int = 65_536, *, seed: in
     return summarize_weights(log_weights, stream.uniform("user", np.arange(len(log_weights)), 1)[0])
 
 
-__all__ = ["FlowKernel", "Independence", "Load", "judge_proposal", "weigh"]
+__all__ = ["FlowKernel", "Independence", "judge_proposal", "weigh"]

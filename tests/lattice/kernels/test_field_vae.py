@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,9 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match="in Python give"):
         VaeLocal(TORUS, "a model")
     with pytest.raises(InputError, match="other weights"):
-        VaeLocal(TORUS, model_digest="abc", network=network, block=(1, 1))
+        VaeLocal(TORUS, "a model", "abc", load=lambda *_: SimpleNamespace(digest="xyz"))
+    with pytest.raises(InputError, match="no local updates"):
+        VaeLocal(TORUS, "a model", load=lambda *_: SimpleNamespace(digest="xyz"))
     with pytest.raises(InputError, match="defined for"):
         VaeLocal(qa.Ising(Lattice((2, 2)), 0.4), network=network, block=(1, 1))
     with pytest.raises(InputError, match="not for n 3"):

@@ -18,12 +18,12 @@ SQUARES: Final = ("center", "squash")
 LEVEL_RULE: Final = ((1024, (1, 2, 4)), (512, (1, 2)), (0, (1,)))
 """Smallest side of the picture -> cells along each side: 21, 5 or 1 patches."""
 
-Level = TypeVar("Level", np.uint8, np.float32)
+_Level = TypeVar("_Level", np.uint8, np.float32)
 """What a channel of a pixel is made of."""
 
 
 @dataclass(frozen=True)
-class Patches(Generic[Level]):
+class Patches(Generic[_Level]):
     """Patches of one picture, level by level, row by row.
 
     Attributes
@@ -33,7 +33,7 @@ class Patches(Generic[Level]):
     levels : shape (n,), cells along each side of the patch's level (1, 2 or 4)
     """
 
-    pixels: NDArray[Level]
+    pixels: NDArray[_Level]
     boxes: NDArray[np.float32]
     levels: NDArray[np.int64]
 
@@ -109,7 +109,7 @@ def _cell(width: int, height: int, k: int, column: int, row: int, square: str) -
 
 
 def make_patches(
-    image: NDArray[Level],
+    image: NDArray[_Level],
     size: int = 224,
     levels: str | Sequence[int] = "auto",
     *,
@@ -117,7 +117,7 @@ def make_patches(
     filter: str = "bicubic",
     threads: int | None = None,
     backend: str | None = None,
-) -> Patches[Level]:
+) -> Patches[_Level]:
     """Cut a picture into the patches of its pyramid and resample each to ``size`` x ``size``.
 
     Like Pillow's ``resize(box=...)``, the filter reads its support beyond the cell: neighbouring patches share those
@@ -148,7 +148,7 @@ def make_patches(
 
 
 def resample(
-    image: NDArray[Level],
+    image: NDArray[_Level],
     size: tuple[int, int],
     box: Sequence[float] | None = None,
     filter: str = "bicubic",
@@ -156,7 +156,7 @@ def resample(
     opacity: bool = False,
     threads: int | None = None,
     backend: str | None = None,
-) -> NDArray[Level]:
+) -> NDArray[_Level]:
     """Resample a picture, or a box of it: to the bit what Pillow's ``Image.resize(size, filter, box)`` gives.
 
     Across the rows first, rounded to bytes, then down the columns (Pillow's order; Pillow 12.2 and later go down first
@@ -201,11 +201,11 @@ def resample(
     unchanged = _checked_size(size) == picture.shape[1::-1] and tuple(boxes[0].tolist()) == whole
     if opacity and not unchanged:  # Pillow keeps the colours of transparent pixels where nothing is to be done
         return _resample_colours(picture, boxes, size, filter, threads, backend)
-    out: NDArray[Level] = _resample(picture, boxes, size, filter, threads, backend)[0]
+    out: NDArray[_Level] = _resample(picture, boxes, size, filter, threads, backend)[0]
     return out.reshape(out.shape[:2]) if image.ndim == 2 else out
 
 
-def _resample_colours(picture: NDArray[Level], *request: Any) -> NDArray[Level]:
+def _resample_colours(picture: NDArray[_Level], *request: Any) -> NDArray[_Level]:
     """Colours times opacity, and back, in Pillow's arithmetic: ``c a / 255`` rounded, ``255 c / a`` rounded down."""
     if picture.dtype != np.uint8 or picture.shape[2] not in (2, 4):
         raise InputError(
@@ -216,7 +216,7 @@ def _resample_colours(picture: NDArray[Level], *request: Any) -> NDArray[Level]:
     product[:, :, :-1] *= product[:, :, -1:]
     product[:, :, :-1] += 128
     product[:, :, :-1] = (product[:, :, :-1] + (product[:, :, :-1] >> 8)) >> 8
-    out: NDArray[Level] = _resample(product.astype(picture.dtype), *request)[0]
+    out: NDArray[_Level] = _resample(product.astype(picture.dtype), *request)[0]
     opacity = out[:, :, -1:].astype(np.int64)
     divided = np.minimum(255 * out[:, :, :-1].astype(np.int64) // np.maximum(opacity, 1), 255)
     out[:, :, :-1] = np.where(opacity == 0, out[:, :, :-1], divided)
@@ -224,17 +224,17 @@ def _resample_colours(picture: NDArray[Level], *request: Any) -> NDArray[Level]:
 
 
 def _resample(
-    picture: NDArray[Level],
+    picture: NDArray[_Level],
     boxes: NDArray[np.float32],
     size: Any,
     filter: str,
     threads: int | None,
     backend: str | None,
-) -> NDArray[Level]:
+) -> NDArray[_Level]:
     if filter not in images.FILTERS:
         raise unknown("filter", filter, images.FILTERS)
     width, height = _checked_size(size)
-    out: NDArray[Level] = np.empty((len(boxes), height, width, picture.shape[2]), picture.dtype)
+    out: NDArray[_Level] = np.empty((len(boxes), height, width, picture.shape[2]), picture.dtype)
     operation: Any = images.resample if picture.dtype == np.uint8 else images.resample_real
     operation(backends.resolve(backend))(picture, boxes, out, filter, threads or backends.default_threads())
     return out
@@ -247,7 +247,7 @@ def _checked_size(size: Any) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
-def _checked(image: NDArray[Level]) -> NDArray[Level]:
+def _checked(image: NDArray[_Level]) -> NDArray[_Level]:
     fits = isinstance(image, np.ndarray) and image.dtype in (np.uint8, np.float32) and image.ndim in (2, 3)
     if not fits or 0 in image.shape:
         given = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
@@ -256,5 +256,5 @@ def _checked(image: NDArray[Level]) -> NDArray[Level]:
     if picture.shape[2] > 4:
         raise InputError(f"image has {picture.shape[2]} channels; expected 1 to 4, last")
     in_place = picture[0].flags.c_contiguous and picture.strides[0] >= 0 and picture.flags.aligned
-    packed: NDArray[Level] = picture if in_place else np.ascontiguousarray(picture)
+    packed: NDArray[_Level] = picture if in_place else np.ascontiguousarray(picture)
     return packed

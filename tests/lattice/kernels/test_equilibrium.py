@@ -74,16 +74,16 @@ def test_larger_lattices_with_smaller_errors(case: Case) -> None:
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize(("case", "steps"), [
-    (Case("metropolis", Ising(Lattice((1024, 1024)), 0.40)), 3000),
-    (Case("metropolis", Ising(Lattice((640, 1300)), 0.46, J=-1.0)), 3000),
-    (Case("heat-bath", Ising(Lattice((1024, 1024)), 0.40)), 3000),
-    pytest.param(Case("metropolis", Ising(Lattice((4096, 4096)), 0.40)), 1000, marks=SLOW),
-    pytest.param(Case("swendsen-wang", Ising(Lattice((1024, 1024)), ISING_CRITICAL_BETA)), 1000, marks=SLOW),
+@pytest.mark.parametrize(("case", "steps", "most"), [
+    (Case("metropolis", Ising(Lattice((1024, 1024)), 0.40)), 3000, 2e-4),
+    (Case("metropolis", Ising(Lattice((640, 1300)), 0.46, J=-1.0)), 3000, 2e-4),
+    (Case("heat-bath", Ising(Lattice((1024, 1024)), 0.40)), 3000, 2e-4),
+    pytest.param(Case("metropolis", Ising(Lattice((4096, 4096)), 0.40)), 1000, 2e-4, marks=SLOW),
+    pytest.param(Case("swendsen-wang", Ising(Lattice((1024, 1024)), ISING_CRITICAL_BETA)), 1000, 5e-4, marks=SLOW),
 ], ids=str)  # fmt: skip
-def test_large_lattices_within_four_standard_errors_of_kaufman(case: Case, steps: int) -> None:
+def test_large_lattices_within_four_standard_errors_of_kaufman(case: Case, steps: int, most: float) -> None:
     stream = Stream.from_seed(4).fold(case.name)
     exact = case.exact_values()
     (energy,) = estimate_means(case.build(), stream, exact, 2, 1000, steps, "cold")["energy"]
-    assert energy.error < 5e-4
+    assert energy.error < most
     assert abs(compare(energy, exact["energy"][0]).deviation) < 4

@@ -47,8 +47,8 @@ class CriticalSlowingDown:
     dear_sizes: tuple[int, ...] = (6, 8)
     length: float = 2000.0
     updates: float = 1.5e7
-    flow_training: int = 80
-    block_training: int = 60
+    flow_training: int = 120
+    block_training: int = 100
     local_training: int = 300
 
     name: ClassVar[str] = "critical-slowing-down"

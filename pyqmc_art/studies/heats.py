@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -171,12 +171,10 @@ def run_heat(
             entrant = contestant.prepare(action, lessons, own, broken)
         shares = Effort(contestant.chains, effort.length, effort.updates / contestant.price)
         times = measure_times(entrant.kernel, (M, M_SQUARED), own, shares, companion=preparer)
-        yield Result(
-            contestant, times, entrant.training, entrant.weights, _kept(entrant.kernel, times), broken
-        )  # fmt: skip
+        yield Result(contestant, times, entrant.training, entrant.weights, _kept(entrant.kernel, times), broken)
 
 
-def _kept(kernel: object, times: Times) -> int:
+def _kept(kernel: Any, times: Times) -> int:
     """Bytes of the state of one chain: its field, and what else the kernel keeps."""
-    state = kernel.init(times.field[:1])  # type: ignore[attr-defined]
+    state = kernel.init(times.field[:1])
     return int(state.field.nbytes + sum(array.nbytes for array in state.extra.values()))

@@ -14,7 +14,7 @@ DISAGREES: Final = 1e-3
 """Averages of M^2 that scatter like this, or more, less often than so are called contradictory."""
 
 _COLUMNS: Final = (
-    "#", "kernel", "accepted", "τ M", "τ M²", "µs/step", "ESS/s M", "ESS/s M²", "training", "pays after", "run",
+    "#", "kernel", "τ M", "τ M²", "ESS/s M", "ESS/s M²", "training", "pays after", "run"
 )  # fmt: skip
 
 
@@ -118,10 +118,8 @@ def _ranking(heat: Heat) -> Table:
             (
                 rank if result.pace() is not None else None,
                 result.contestant.label,
-                None if result.acceptance is None else round(result.acceptance, 3),
                 None if result.stuck else result.times.tau(M),
                 result.times.tau(M_SQUARED),
-                Estimate(1e6 * result.times.cpu_seconds, 1e6 * result.times.cpu_error),
                 f"< {_plain(result.fastest())}" if speed is None else _digits(speed),
                 _digits(result.speed(M_SQUARED)),
                 None if result.training is None else round(result.training, 1),
@@ -136,10 +134,10 @@ def _ranking(heat: Heat) -> Table:
         f"{heat.label}, {side}: ranked by effective samples per CPU-second of the slower of M and M²",
         _COLUMNS,
         tuple(rows),
-        "τ in steps; a step is a sweep, a trajectory, a draw, or each part of a composition once. µs: one step of one "
-        "chain on one thread, measurements not counted. ESS/s = 1/(2τ × that). Pays after: how many effective samples "
-        f"until training (in CPU-seconds) and sampling together took less time than sampling without it.{best} What is "
-        "in doubt is explained in the notes; its place is a guess.",
+        "τ in steps; a step is a sweep, a trajectory, a draw, or each part of a composition once. ESS/s = 1/(2τ × "
+        "CPU time of a step of one chain on one thread, measurements not counted). Pays after: how many effective "
+        f"samples until training (in CPU-seconds) and sampling together took less time than sampling without it.{best} "
+        "What is in doubt is explained in the notes; its place is a guess.",
     )
 
 
@@ -150,7 +148,7 @@ def _measured(result: Result) -> bool:
 
 def _state(result: Result) -> str:
     doubtful = [words for name, words in ((M, "M"), (M_SQUARED, "M²")) if result.times.estimates[name].warnings]
-    return f"{' and '.join(doubtful)} in doubt" if doubtful else "ok"
+    return f"{'both' if len(doubtful) == 2 else doubtful[0]} in doubt" if doubtful else "ok"
 
 
 def _needs(heat: Heat) -> Table:
@@ -160,18 +158,22 @@ def _needs(heat: Heat) -> Table:
     for result in heat.results:
         mean = result.times.estimates[M_SQUARED]
         susceptibility = Estimate(volume * mean.value, volume * mean.error)
-        tunnelling = result.tunnelling() if heat.broken else None
         state, weights = round(result.kept / 1024, 2), round(result.weights / 1024, 1) if result.weights else None
-        rows.append((result.contestant.label, susceptibility, tunnelling, result.times.steps, state, weights))
+        accepted = None if result.acceptance is None else round(result.acceptance, 3)
+        cost = Estimate(1e6 * result.times.cpu_seconds, 1e6 * result.times.cpu_error)
+        both = (susceptibility, *((result.tunnelling(),) if heat.broken else ()))
+        rows.append((result.contestant.label, accepted, cost, *both, result.times.steps, state, weights))
     agreement = heat.agreement()
+    columns = ("⟨M²⟩/V", *(("tunnelling",) if heat.broken else ()))
     words = "" if agreement is None else f" χ² over {agreement[1]} reliable runs: p = {agreement[0]:.2g}."
     return Table(
         f"needs-{'broken' if heat.broken else 'diagonal'}-{heat.size}",
-        f"{heat.label}: do they agree, and what do they keep?",
-        ("kernel", "⟨M²⟩/V", "tunnelling, steps", "steps measured", "state of a chain, KiB", "weights, KiB"),
+        f"{heat.label}: what a step costs, do they agree, and what do they keep?",
+        ("kernel", "accepted", "µs/step", *columns, "steps", "state, KiB", "weights, KiB"),
         tuple(rows),
-        f"All kernels are exact, so ⟨M²⟩/V must be one number.{words} Memory: what is kept from step to step; the "
-        "libraries, and room for the numbers between layers, come on top for flows.",
+        f"All kernels are exact, so ⟨M²⟩/V must be one number.{words} Steps: measured, of all chains together. "
+        "Memory: what one chain keeps from step to step, and what is trained; the libraries, and room for the numbers "
+        "between layers, come on top for flows.",
     )
 
 

@@ -87,7 +87,7 @@ def test_what_does_not_tunnel_has_no_samples_of_m() -> None:
     assert [r.contestant for r in heat.ranked()] == [CLUSTER, METROPOLIS]
     ranking = race_report.tables([heat])[0]
     assert [row[0] for row in ranking.rows] == [1, None]
-    assert ranking.rows[1][6] == "< 1000"
+    assert ranking.rows[1][4] == "< 1000"
     assert "L = 6, λ = 3.2: Metropolis" in race_report.answer([heat])
     # A frozen sign is no fault where there is one phase only.
     assert not made(METROPOLIS, (0.5, 0.5), series=np.ones((1000, 1))).stuck

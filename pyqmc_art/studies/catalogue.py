@@ -15,10 +15,12 @@ from pyqmc_art.store import provenance
 
 STUDIES: Final[dict[str, str]] = {
     "confounds": "confounds:Confounds",
+    "critical-slowing-down": "critical_slowing:CriticalSlowingDown",
     "forgery": "forgery:Forgery",
     "ising-dynamics": "ising_dynamics:IsingDynamics",
     "leakage": "leakage:Leakage",
     "phase-transition": "phase_transition:PhaseTransition",
+    "proposals": "proposals_race:ProposalsRace",
     "universal-approximation": "universal_approximation:UniversalApproximation",
     "unseen-generators": "unseen_generators:UnseenGenerators",
     "unsupervised": "unsupervised:Unsupervised",

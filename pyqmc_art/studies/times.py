@@ -7,6 +7,7 @@ then measures. It doubles until it is ``length`` times as long as its slowest au
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.lattice.chain import Pace, chain
+from pyqmc_art.lattice.kernels.stepwise import as_warming
 from pyqmc_art.lattice.observables import find
-from pyqmc_art.protocols import Field, Series, State
+from pyqmc_art.protocols import Field, Info, Series, State
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.autocorrelation import gamma_method
 from pyqmc_art.stats.estimate import Estimate
@@ -36,6 +38,12 @@ FEWEST_TUNNELLINGS: Final = 10
 
 TIMED_SECONDS: Final = 0.02
 """CPU time, at least, that the cost of a step is measured over."""
+
+TIMED_AGAIN: Final = 4
+"""How often it is measured: the scatter is the error of the cost."""
+
+TUNING_STEPS: Final = 256
+"""Steps in which a kernel that tunes its proposals does so, before anything is measured."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,8 @@ class Times:
     cpu_seconds : cost of one step of one replica on one thread, without measurements
     turned : share of the sites that a step turns (Wolff); 1 for the others
     field : the last configurations, shape (replicas, *shape)
+    cpu_error : standard error of the cost
+    info : what the kernel says of its steps, the acceptance for instance
     """
 
     estimates: Mapping[str, Estimate]
@@ -76,6 +86,8 @@ class Times:
     cpu_seconds: float
     turned: float
     field: Field
+    cpu_error: float = 0.0
+    info: Info = dataclasses.field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -95,7 +107,8 @@ class Times:
         if tau is None or not self.cpu_seconds > 0:
             return None
         speed = 1 / (2 * tau.value * self.cpu_seconds)
-        return Estimate(speed, speed * tau.error / tau.value, warnings=tau.warnings)
+        relative = math.hypot(tau.error / tau.value, self.cpu_error / self.cpu_seconds)
+        return Estimate(speed, speed * relative, warnings=tau.warnings)
 
 
 class Recorder:
@@ -182,7 +195,7 @@ def measure_times(
 
     Parameters
     ----------
-    kernel : of a discrete model
+    kernel : of any model; one that tunes its proposals does so first
     names : observables; the slowest of them decides how long the run is
     stream : its random numbers
     effort : when to stop
@@ -209,6 +222,8 @@ def measure_times(
         _recorder(companion, prepared, names, (), stream.fold("prepare"), effort, rung).settle()
         field = prepared.field
     state = kernel.init(field)
+    if (tuning := as_warming(kernel)) is not kernel:
+        state = tuning.advance(stream.fold("tune"), state, TUNING_STEPS)[0]
     run = _recorder(kernel, state, names, also, stream.fold("measure"), effort, rung)
     if companion is None:
         run.settle()
@@ -220,8 +235,9 @@ def measure_times(
         warning = f"the warm-up of {run.before} steps is only {run.before / run.slowest:.1f} autocorrelation times"
         estimates = {k: replace(e, warnings=(*e.warnings, warning)) for k, e in estimates.items()}
     measured = state.field[:, rung] if kernel.rungs > 1 else state.field
-    seconds, turned = _cost(kernel, state, stream.fold("measure"))
-    return Times(estimates, run.series, run.every, run.before, seconds, turned, measured.copy())
+    seconds, error, info = _cost(kernel, state, stream.fold("measure"))
+    turned, last = info.get("turned", 1.0), measured.copy()
+    return Times(estimates, run.series, run.every, run.before, seconds, turned, last, error, info)
 
 
 def tunnelling_time(magnetization: NDArray[np.float64], every: int = 1) -> Estimate | str:
@@ -270,13 +286,24 @@ def _recorder(
     return Recorder(advance, names, effort.replicas, int(effort.updates / updates))
 
 
-def _cost(kernel: Any, state: State, stream: Stream) -> tuple[float, float]:
-    """CPU-seconds of one step of one replica on one thread, and the share of the sites it turns."""
-    single, steps, spent, turned = kernel.using(1), 0, 0.0, 1.0
-    stretch = 8
+def _cost(kernel: Any, state: State, stream: Stream) -> tuple[float, float, Info]:
+    """CPU-seconds of one step of one replica on one thread, their error, and what the kernel says of its steps."""
+    single, steps, spent = kernel.using(1), 8, 0.0
     while spent < TIMED_SECONDS:
-        stretch *= 2
-        blocks = list(chain(single, stream, state, state.step + stretch, pace=Pace(TIMED_SECONDS)))
-        steps, spent = stretch, sum(block.cpu_seconds for block in blocks)
-        turned = float(np.average([b.info.get("turned", 1.0) for b in blocks], weights=[b.seconds for b in blocks]))
-    return spent / steps / len(state.field), turned
+        steps *= 2
+        spent, info = _spend(single, state, stream, steps)
+    # The stretches that looked for the right size warmed up the caches, and do not count.
+    costs = []
+    for _ in range(TIMED_AGAIN):
+        spent, info = _spend(single, state, stream, steps)
+        costs.append(spent)
+    each = np.array(costs) / steps / len(state.field)
+    return float(each.mean()), float(each.std(ddof=1) / math.sqrt(len(each))), info
+
+
+def _spend(kernel: Any, state: State, stream: Stream, steps: int) -> tuple[float, Info]:
+    """CPU-seconds of so many steps, and what the kernel says of them on average."""
+    blocks = list(chain(kernel, stream, state, state.step + steps, pace=Pace(TIMED_SECONDS)))
+    weights = [block.seconds for block in blocks]
+    info = {key: float(np.average([b.info[key] for b in blocks], weights=weights)) for key in blocks[-1].info}
+    return sum(block.cpu_seconds for block in blocks), info

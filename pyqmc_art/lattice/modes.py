@@ -2,7 +2,8 @@
 
 A proposal that never draws one of two modes has excellent weights: the ESS of its own draws is that of one mode alone,
 and ln Z is too low by ln 2 with a small error. Two things tell. Draws can be counted by mode. And fields of the target,
-of each mode, can be given to the proposal: their weights 1/w = q e^S say whether it would have drawn them.
+of each mode, can be given to the proposal: a field that it hardly ever draws has a weight beyond all that its own draws
+have shown.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 from pyqmc_art.errors import InputError, NumericalError
@@ -31,8 +32,8 @@ Classify = Callable[[Field], NDArray[np.intp]]
 """Number of the mode of each field, in the order in which the modes are given."""
 
 TENTH: Final = 0.1
-"""A mode is lost when the proposal gives it less than this part of its share, and hollow when the ESS of its fields is
-less than this part of what the draws claim. A convention: a factor of ten is no matter of training a little longer."""
+"""A mode is lost when the proposal gives it less than this part of its share, and hollow when more than this part of it
+lies outside of what the draws have seen. A convention, and far from what a draw too few would do."""
 CONFIDENCE: Final = 0.999
 _SIGMAS: Final = 3.0
 _ENOUGH: Final = 50.0  # effective draws that an ESS is believed from
@@ -48,9 +49,10 @@ class Mode:
     share : of the target
     occupation : draws that fall into it, with an interval
     reweighted : share of the weights of all draws; near the target's share only if the mode is reached
+    unseen : part of the target's fields in this mode whose weight is larger than that of any draw in it
     forward : ESS within the mode as fields of the target tell it
     reverse : ESS within the mode as the draws tell it; None for fewer than two
-    verdict : ``"held"``, ``"lost"`` (hardly drawn), ``"hollow"`` (drawn, but a part of it never), or ``"undecided"``
+    verdict : ``"held"``, ``"lost"`` (hardly drawn), ``"hollow"`` (drawn, but much of it never), ``"undecided"``
         where the weights of its draws rest on fewer than 50 of them or have too heavy a tail
     """
 
@@ -58,6 +60,7 @@ class Mode:
     share: float
     occupation: Rate
     reweighted: Estimate
+    unseen: Estimate
     forward: Estimate
     reverse: float | None
     verdict: str
@@ -81,21 +84,23 @@ class ModeReport:
 
     @property
     def collapsed(self) -> bool:
-        """Whether a mode is lost or hollow."""
-        return any(mode.verdict in ("lost", "hollow") for mode in self.modes)
+        """Whether a mode, or much of one, is never drawn: lost or hollow."""
+        return self.verdict in ("collapsed", "hollow")
 
     @property
     def verdict(self) -> str:
-        """``"collapsed"``, ``"undecided"`` or ``"healthy"``."""
-        if self.collapsed:
-            return "collapsed"
-        return "undecided" if any(mode.verdict == "undecided" for mode in self.modes) else "healthy"
+        """``"collapsed"`` if a mode is lost, else ``"hollow"``, ``"undecided"`` or ``"healthy"``."""
+        found = {mode.verdict for mode in self.modes}
+        for of_mode, of_all in (("lost", "collapsed"), ("hollow", "hollow"), ("undecided", "undecided")):
+            if of_mode in found:
+                return of_all
+        return "healthy"
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: forward ESS {self.forward}; draws: {self.weights}"]
         lines += [
-            f"  {m.name}: {m.verdict}; drawn {m.occupation}, target {m.share:.2f}, reweighted {m.reweighted}; forward "
-            f"ESS inside {m.forward}"
+            f"  {m.name}: {m.verdict}; drawn {m.occupation}, target {m.share:.2f}, reweighted {m.reweighted}; unseen "
+            f"{m.unseen}; forward ESS inside {m.forward}"
             for m in self.modes
         ]
         return "\n".join(lines)
@@ -106,7 +111,7 @@ def divide_by_sign(field: Field) -> NDArray[np.intp]:
     return np.asarray(field.reshape(len(field), -1).sum(axis=1) <= 0, np.intp)
 
 
-def mirror_modes(fields: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def mirror_modes(fields: ArrayLike) -> dict[str, NDArray[np.float64]]:
     """Make fields of both modes of a target that is symmetric under phi -> -phi.
 
     Half of the chains are turned to positive magnetization and called ``"up"``, the other half to negative, ``"down"``;
@@ -114,7 +119,7 @@ def mirror_modes(fields: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
 
     Parameters
     ----------
-    fields : shape (each, chains, *lattice.shape), an even number of chains
+    fields : shape (each, chains, *lattice.shape), an even number of chains; those of a run, for instance
 
     Raises
     ------
@@ -127,13 +132,12 @@ def mirror_modes(fields: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     >>> {name: field.shape for name, field in modes.items()}
     {'up': (3, 2, 2, 2), 'down': (3, 2, 2, 2)}
     """
-    if fields.ndim < 3 or fields.shape[1] % 2:
-        raise InputError(
-            f"fields have the shape {fields.shape}; expected (each, chains, *shape), chains an even number"
-        )
-    half = fields.shape[1] // 2
-    sign = np.where(fields.reshape(*fields.shape[:2], -1).sum(axis=2) > 0, 1.0, -1.0)
-    turned = fields * sign.reshape(*fields.shape[:2], *(1 for _ in fields.shape[2:]))
+    given = np.asarray(fields, np.float64)
+    if given.ndim < 3 or given.shape[1] % 2:
+        raise InputError(f"fields have the shape {given.shape}; expected (each, chains, *shape), chains an even number")
+    half = given.shape[1] // 2
+    sign = np.where(given.reshape(*given.shape[:2], -1).sum(axis=2) > 0, 1.0, -1.0)
+    turned = given * sign.reshape(*given.shape[:2], *(1 for _ in given.shape[2:]))
     return {"up": turned[:, :half], "down": -turned[:, half:]}
 
 
@@ -150,8 +154,9 @@ def judge_modes(
     r"""Judge whether a proposal has lost a mode of its target.
 
     With w = e^{-S}/q the ESS for each draw is ``(E_q w)^2 / E_q w^2 = 1 / (E_p[w] E_p[1/w])``. The left side is all
-    that draws of q can tell, the right side is measured on fields of the target. Within mode k the same holds with p
-    and q restricted to it.
+    that draws of q can tell, the right side is measured on fields of the target; within mode k with p and q restricted
+    to it. A single field in a gap of q decides the right side, so the verdicts rest on shares: of the draws in each
+    mode, and of the mode in what the draws have seen.
 
     Parameters
     ----------
@@ -189,14 +194,14 @@ def judge_modes(
     """
     n, parts = whole("n", n, 2, MOST_DRAWS), _checked_shares(modes, shares)
     stream = Stream.from_seed(seed).fold("modes")
-    tables = [_weigh_mode(action, proposal, k, name, modes[name], classify, stream) for k, name in enumerate(parts)]
+    given = [_weigh_mode(action, proposal, k, name, modes[name], classify, stream) for k, name in enumerate(parts)]
     drawn = proposal.draw(stream.fold("draw"), n)
     with np.errstate(invalid="ignore", over="ignore"):
         logs = np.asarray(-action(drawn.field) - drawn.log_ratio, np.float64)
     weights = summarize_weights(logs, stream.uniform("user", np.arange(n), 1)[0])
     member = classify(drawn.field)
-    found = tuple(_judge_mode(name, parts[name], tables[k], logs, member == k) for k, name in enumerate(parts))
-    return ModeReport(found, _forward_ess(tables, list(parts.values())), weights)
+    found = tuple(_judge_mode(name, parts[name], given[k], logs, member == k) for k, name in enumerate(parts))
+    return ModeReport(found, _forward_ess(given, list(parts.values())), weights)
 
 
 def _checked_shares(modes: Mapping[str, Floats], shares: Mapping[str, float] | None) -> dict[str, float]:
@@ -214,7 +219,7 @@ def _checked_shares(modes: Mapping[str, Floats], shares: Mapping[str, float] | N
 def _weigh_mode(
     action: Any, proposal: Proposal, number: int, name: str, fields: Floats, classify: Classify, stream: Stream
 ) -> Floats:
-    """Log averages of w and of 1/w over each chain of a mode, shape (2, chains)."""
+    """Log weights of the fields of a mode, shape (each, chains)."""
     each, chains = fields.shape[:2]
     flat = np.ascontiguousarray(fields).reshape(each * chains, *fields.shape[2:])
     strangers = int(np.count_nonzero(classify(flat) != number))
@@ -224,31 +229,28 @@ def _weigh_mode(
         logs = -action(flat) - proposal.encode(stream.fold("encode", number), flat).log_ratio
     if np.isnan(logs).any():
         raise NumericalError(f"the proposal gives a field of the mode {name!r} a density that is no number; train on")
-    logs = logs.reshape(each, chains)
-    return np.stack([logsumexp(one, axis=0) - math.log(each) for one in (logs, -logs)])
+    return np.asarray(logs, np.float64).reshape(each, chains)
 
 
-def _log_forward_ess(tables: list[Floats], shares: list[float]) -> tuple[float, float]:
-    """-ln(E_p[w] E_p[1/w]) and its error, from a jackknife over the chains."""
-    stack = np.stack(tables) + np.log(shares)[:, None, None]  # (modes, 2, chains)
-    if np.isposinf(stack).any():
-        return -math.inf, 0.0  # a field of the target that is never drawn
+def _forward_ess(given: list[Floats], shares: list[float]) -> Estimate:
+    """1 / (E_p[w] E_p[1/w]), with the error of its logarithm from a jackknife over the chains."""
+    if any(np.isposinf(logs).any() for logs in given):
+        return Estimate(0.0, 0.0)  # a field of the target that is never drawn
+    # Averages of w and of 1/w over each chain: shape (modes, 2, chains).
+    averages = [[logsumexp(one, axis=0) - math.log(len(one)) for one in (logs, -logs)] for logs in given]
+    stack = np.array(averages) + np.log(shares)[:, None, None]
     chains = stack.shape[2]
-    value = -float((logsumexp(stack, axis=(0, 2)) - math.log(chains)).sum())
+    value = math.exp(-float((logsumexp(stack, axis=(0, 2)) - math.log(chains)).sum()))
     kept = [np.delete(stack, c, axis=2) for c in range(chains)]
     without = np.array([-(logsumexp(one, axis=(0, 2)) - math.log(chains - 1)).sum() for one in kept])
-    return value, math.sqrt((chains - 1) * float(without.var()))
+    return Estimate(value, value * math.sqrt((chains - 1) * float(without.var())))
 
 
-def _forward_ess(tables: list[Floats], shares: list[float]) -> Estimate:
-    log, error = _log_forward_ess(tables, shares)
-    return Estimate(math.exp(log), math.exp(log) * error)
-
-
-def _judge_mode(name: str, share: float, table: Floats, logs: Floats, inside: NDArray[np.bool_]) -> Mode:
+def _judge_mode(name: str, share: float, given: Floats, logs: Floats, inside: NDArray[np.bool_]) -> Mode:
     occupation = Rate.of(int(inside.sum()), len(inside), CONFIDENCE, "clopper-pearson")
-    forward, error = _log_forward_ess([table], [1.0])
     own = logs[inside & np.isfinite(logs)]
+    beyond = (given > (own.max() if len(own) else -math.inf)).mean(axis=0)
+    unseen = Estimate(float(beyond.mean()), float(beyond.std(ddof=1)) / math.sqrt(len(beyond)))
     reverse, believed = None, False
     if len(own) > 1:
         shares = np.exp(own - logsumexp(own))
@@ -256,12 +258,12 @@ def _judge_mode(name: str, share: float, table: Floats, logs: Floats, inside: ND
         reverse, believed = effective / len(own), effective >= _ENOUGH and (k is None or k <= HEAVY_TAIL)
     if occupation.high < TENTH * share:
         verdict = "lost"
-    elif reverse is None or not believed:
-        verdict = "undecided"  # nothing can be compared with a claim that rests on a few draws
+    elif not believed:
+        verdict = "undecided"  # a few draws have not seen much of anything
     else:
-        verdict = "held" if forward + _SIGMAS * error >= math.log(TENTH * reverse) else "hollow"
+        verdict = "hollow" if unseen.value - _SIGMAS * unseen.error > TENTH else "held"
     reweighted = average_weighted(logs, inside.astype(np.float64))
-    return Mode(name, share, occupation, reweighted, _forward_ess([table], [1.0]), reverse, verdict)
+    return Mode(name, share, occupation, reweighted, unseen, _forward_ess([given], [1.0]), reverse, verdict)
 
 
 __all__ = ["CONFIDENCE", "TENTH", "Mode", "ModeReport", "divide_by_sign", "judge_modes", "mirror_modes"]

@@ -90,6 +90,7 @@ def test_silent_on_a_healthy_proposal(modes: dict[str, NDArray[np.float64]]) -> 
 def test_fires_on_a_mode_that_is_hardly_drawn(up: float, modes: dict[str, NDArray[np.float64]]) -> None:
     report = judged(TwoHumps(up=up), modes)
     assert report.collapsed
+    assert report.verdict == "collapsed"
     above, below = report.modes
     assert (above.verdict, below.verdict) == ("held", "lost")
     assert "lost" in str(report)
@@ -108,9 +109,14 @@ def test_a_full_collapse_is_not_told_by_its_own_draws(modes: dict[str, NDArray[n
 
 def test_fires_on_a_mode_of_which_a_part_is_never_drawn(modes: dict[str, NDArray[np.float64]]) -> None:
     report = judged(TwoHumps(cut=True), modes)
+    assert report.collapsed
+    assert report.verdict == "hollow"
     above, below = report.modes
     assert below.occupation.low < 0.5 < below.occupation.high
     assert (above.verdict, below.verdict) == ("held", "hollow")
+    # Half of it, but for the asymmetry of the mode.
+    assert 0.3 < below.unseen.value < 0.7
+    assert above.unseen.value < 0.1
 
 
 def test_a_bad_proposal_that_reaches_everything_is_neither_healthy_nor_collapsed(

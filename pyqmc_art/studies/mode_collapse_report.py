@@ -224,9 +224,9 @@ def _bounds(flows: Sequence[Trained], reference: Estimate) -> Figure:
         )
         panels.append(Panel(way, "step of training", "distance", curves))
     caption = (
-        "The lower bound comes from draws, the upper one from fields of the target; both meet at 0 when the flow is "
+        "Flows as in the first figure. The lower bound comes from draws, the upper one from fields of the target; both "
+        "meet at 0 when the flow is the target. Of a collapse the upper one alone knows."
     )
-    caption += "the target. Of a collapse the upper one alone knows."
     return Figure("bounds", "Bounds of ln Z during training", caption, tuple(panels))
 
 

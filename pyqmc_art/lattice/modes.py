@@ -88,13 +88,23 @@ class ModeReport:
         return self.verdict in ("collapsed", "hollow")
 
     @property
+    def gaps(self) -> bool:
+        """Whether fields of the target tell an ESS below a tenth of what the draws claim."""
+        claimed = self.weights.effective / self.weights.count
+        return self.forward.value + _SIGMAS * self.forward.error < TENTH * claimed
+
+    @property
     def verdict(self) -> str:
-        """``"collapsed"`` if a mode is lost, else ``"hollow"``, ``"undecided"`` or ``"healthy"``."""
+        """``"collapsed"`` if a mode is lost, else ``"hollow"``, ``"undecided"``, ``"gaps"`` or ``"healthy"``.
+
+        With gaps every mode is reached, and all but a few of the target's fields in it; a chain that gets into one of
+        those stays there for long.
+        """
         found = {mode.verdict for mode in self.modes}
         for of_mode, of_all in (("lost", "collapsed"), ("hollow", "hollow"), ("undecided", "undecided")):
             if of_mode in found:
                 return of_all
-        return "healthy"
+        return "gaps" if self.gaps else "healthy"
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: forward ESS {self.forward}; draws: {self.weights}"]
@@ -155,7 +165,7 @@ def judge_modes(
 
     With w = e^{-S}/q the ESS for each draw is ``(E_q w)^2 / E_q w^2 = 1 / (E_p[w] E_p[1/w])``. The left side is all
     that draws of q can tell, the right side is measured on fields of the target; within mode k with p and q restricted
-    to it. A single field in a gap of q decides the right side, so the verdicts rest on shares: of the draws in each
+    to it. A single field in a gap of q decides the right side, so modes are judged by shares: of the draws in each
     mode, and of the mode in what the draws have seen.
 
     Parameters

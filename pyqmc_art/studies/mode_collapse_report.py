@@ -24,9 +24,10 @@ _VERDICTS: Final = (
     f"Lost: the share of draws in a phase lies below {TENTH:g} of the target's, with the upper end of an interval of "
     f"{CONFIDENCE:.1%} (Clopper and Pearson). Hollow: drawn often enough, but more than {TENTH:g} of the target's "
     "fields in that phase have a larger weight than any draw there: unseen. Undecided: the weights of the draws rest "
-    "on too few to judge by. The share of weights is what reweighted draws take for the share of M > 0; by symmetry it "
-    "is 1/2. ln Z is compared with annealed importance sampling, in which no flow takes part; a flow that sees one of "
-    "two phases is ln 2 = 0.693 too low, and its error does not know."
+    "on too few to judge by. Gaps: all but a few fields of both phases are reached, and the weights of those few are "
+    "so large that the ESS by fields is below a tenth of the draws' own. The share of weights is what reweighted draws "
+    "take for the share of M > 0; by symmetry it is 1/2. ln Z is compared with annealed importance sampling, in which "
+    "no flow takes part; a flow that sees one of two phases is ln 2 = 0.693 too low, and its error does not know."
 )
 _DRAWS: Final = "N draws of each flow. A flow that has lost a phase has the numbers of a good flow for one phase."
 _LIMITS: Final = (
@@ -87,7 +88,8 @@ def _answer(flows: Sequence[Trained], walks: Sequence[Walk]) -> str:
     parts = []
     for way, own in _by_way(flows).items():
         counted = {
-            v: sum(flow.report.verdict == v for flow in own) for v in ("healthy", "collapsed", "hollow", "undecided")
+            v: sum(flow.report.verdict == v for flow in own)
+            for v in ("healthy", "gaps", "hollow", "collapsed", "undecided")
         }
         said = ", ".join(f"{count} {verdict}" for verdict, count in counted.items() if count)
         parts.append(f"{way}: {said} of {len(own)}")

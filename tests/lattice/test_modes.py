@@ -26,7 +26,7 @@ class TwoHumps:
     """Free fields round +4 or -4; the share of the first is told, and which part of it is drawn at all."""
 
     up: float = 0.5
-    cut: bool = False  # of the fields round -4 those whose first site lies above the hump's middle are left out
+    cut: float | None = None  # of the fields round -4 those whose first site lies above -4 + cut are left out
     spread: float = 8.0
 
     def __post_init__(self) -> None:
@@ -36,8 +36,8 @@ class TwoHumps:
         """Draw a hump, and a field round it."""
         z = self.hump.draw(stream.fold("hump"), n).field
         up = stream.fold("which").uniform("user", np.arange(1), n)[:, 0] < self.up
-        if self.cut:  # a mirror image of a free field is as likely
-            beyond = ~up & (z[:, 0, 0] > 0)
+        if self.cut is not None:  # a mirror image of a free field is as likely
+            beyond = ~up & (z[:, 0, 0] > self.cut)
             z[beyond] *= -1
         field = z + np.where(up, 4.0, -4.0)[:, None, None]
         return Draw(field, None, self.log_density(field))
@@ -50,8 +50,9 @@ class TwoHumps:
         """ln of the sum of both humps."""
         stream = Stream.from_seed(0)
         above, below = (self.hump.encode(stream, field - centre).log_ratio for centre in (4.0, -4.0))
-        if self.cut:
-            below = np.where(field[:, 0, 0] <= -4, below + math.log(2), -np.inf)
+        if self.cut is not None:
+            first = field[:, 0, 0] + 4
+            below = np.where(first > self.cut, -np.inf, np.where(first < -self.cut, below + math.log(2), below))
         with np.errstate(divide="ignore"):
             return np.asarray(np.logaddexp(above + np.log(self.up), below + np.log(1 - self.up)), np.float64)
 
@@ -108,7 +109,7 @@ def test_a_full_collapse_is_not_told_by_its_own_draws(modes: dict[str, NDArray[n
 
 
 def test_fires_on_a_mode_of_which_a_part_is_never_drawn(modes: dict[str, NDArray[np.float64]]) -> None:
-    report = judged(TwoHumps(cut=True), modes)
+    report = judged(TwoHumps(cut=0.0), modes)
     assert report.collapsed
     assert report.verdict == "hollow"
     above, below = report.modes
@@ -117,6 +118,14 @@ def test_fires_on_a_mode_of_which_a_part_is_never_drawn(modes: dict[str, NDArray
     # Half of it, but for the asymmetry of the mode.
     assert 0.3 < below.unseen.value < 0.7
     assert above.unseen.value < 0.1
+
+
+def test_a_small_part_that_is_never_drawn_is_a_gap(modes: dict[str, NDArray[np.float64]]) -> None:
+    report = judged(TwoHumps(cut=0.4), modes)
+    assert [mode.verdict for mode in report.modes] == ["held", "held"]
+    assert 0 < report.modes[1].unseen.value < 0.1
+    assert report.verdict == "gaps"
+    assert not report.collapsed
 
 
 def test_a_bad_proposal_that_reaches_everything_is_neither_healthy_nor_collapsed(
@@ -129,7 +138,7 @@ def test_a_bad_proposal_that_reaches_everything_is_neither_healthy_nor_collapsed
 
 def test_the_planted_density_is_one() -> None:
     """The cut proposal is no bug of its own: its weights are normalised."""
-    proposal, humps = TwoHumps(cut=True), TwoHumps()
+    proposal, humps = TwoHumps(cut=0.0), TwoHumps()
     drawn = humps.draw(Stream.from_seed(8), 50_000)
     ratio = np.exp(proposal.log_density(drawn.field) - drawn.log_ratio)
     assert abs(ratio.mean() - 1) < 5 * ratio.std() / math.sqrt(len(ratio))

@@ -40,7 +40,7 @@ def table(findings: Findings, name: str) -> Table:
 def test_every_way_is_judged_and_walks(findings: Findings, tmp_path: Path) -> None:
     assert [row[0] for row in table(findings, "verdicts").rows] == list(WAYS)
     verdicts = {str(row[2]).split(";")[0] for row in table(findings, "verdicts").rows}
-    assert verdicts <= {"collapsed", "hollow", "healthy", "undecided"}
+    assert verdicts <= {"collapsed", "hollow", "healthy", "gaps", "undecided"}
     assert [row[2] for row in table(findings, "draws").rows] == [1000] * len(WAYS)
     walks = table(findings, "walks").rows
     assert len(walks) == len(WAYS) + 2

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from pyqmc_art.lattice.kernels.independence import Independence, judge_proposal
     from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
     from pyqmc_art.lattice.kernels.tempering import Tempering
+    from pyqmc_art.lattice.modes import judge_modes, mirror_modes
     from pyqmc_art.lattice.scalar import Phi4
     from pyqmc_art.lattice.vector import ON
+    from pyqmc_art.lattice.weighted_draws import measure_proposal
     from pyqmc_art.rng import Stream
     from pyqmc_art.stats.estimate import Estimate
     from pyqmc_art.store.ensemble import Ensemble, open_ensemble
@@ -69,7 +71,10 @@ _HOME = {
     "build": "lattice.kernels.compose",
     "chain": "lattice.chain",
     "get_include": "include",
+    "judge_modes": "lattice.modes",
     "judge_proposal": "lattice.kernels.independence",
+    "measure_proposal": "lattice.weighted_draws",
+    "mirror_modes": "lattice.modes",
     "open_ensemble": "store.ensemble",
     "resume": "lattice.chain",
     "sample": "lattice.chain",
@@ -103,7 +108,10 @@ __all__ = [
     "build",
     "chain",
     "get_include",
+    "judge_modes",
     "judge_proposal",
+    "measure_proposal",
+    "mirror_modes",
     "open_ensemble",
     "resume",
     "sample",

@@ -19,6 +19,7 @@ STUDIES: Final[dict[str, str]] = {
     "forgery": "forgery:Forgery",
     "ising-dynamics": "ising_dynamics:IsingDynamics",
     "leakage": "leakage:Leakage",
+    "mode-collapse": "mode_collapse:ModeCollapse",
     "phase-transition": "phase_transition:PhaseTransition",
     "proposals": "proposals_race:ProposalsRace",
     "universal-approximation": "universal_approximation:UniversalApproximation",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import genpareto
 
 from pyqmc_art.errors import InputError, NumericalError
-from pyqmc_art.stats.importance import HEAVY_TAIL, fit_pareto, follow_chain, summarize_weights
+from pyqmc_art.stats.importance import HEAVY_TAIL, average_weighted, fit_pareto, follow_chain, summarize_weights
 
 
 def gaussians(width: float, n: int, seed: int = 3) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -98,3 +98,33 @@ def test_bad_weights() -> None:
         summarize_weights([0.0], [0.0])
     with pytest.raises(InputError, match="expected one shape"):
         summarize_weights(np.zeros(4), np.zeros(3))
+
+
+def test_a_weighted_average_and_its_error() -> None:
+    random = np.random.default_rng(9)
+    values, errors = [], []
+    for _ in range(200):
+        x = 1.4 * random.normal(size=500)
+        found = average_weighted(-0.5 * x**2 + 0.5 * (x / 1.4) ** 2, x**2)
+        values.append(found.value)
+        errors.append(found.error)
+    assert abs(np.mean(values) - 1) < 4 * np.std(values) / math.sqrt(200)
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.25)
+
+
+def test_a_weighted_average_counts_only_what_has_weight() -> None:
+    logs, values = np.array([0.0, 0.0, -np.inf, np.nan]), np.array([1.0, 3.0, np.nan, 1e9])
+    assert average_weighted(logs, values).value == 2.0
+    # Only differences of log weights matter, however large they are.
+    assert average_weighted(logs + 5000, values) == average_weighted(logs, values)
+    with pytest.raises(InputError, match="not finite where the weight is not 0"):
+        average_weighted(np.zeros(3), np.array([1.0, np.nan, 2.0]))
+    with pytest.raises(InputError, match="expected one shape"):
+        average_weighted(np.zeros(3), np.zeros(2))
+    with pytest.raises(NumericalError, match="none of 2"):
+        average_weighted(np.full(2, -np.inf), np.zeros(2))
+
+
+def test_a_weighted_average_tells_of_a_heavy_tail() -> None:
+    logs, _ = gaussians(0.5, 20_000)
+    assert not average_weighted(logs, logs).reliable

@@ -28,7 +28,7 @@ from pyqmc_art.testing.cases import Case
 from pyqmc_art.testing.verdict import BUDGET, compare, equilibrium_p_value, kernel_step
 
 SMALL: Final = {1: (6,), 2: (4, 4), 3: (2, 2, 2), 4: (2, 2, 2, 2)}
-"""Shapes small enough to enumerate with two states to a site; with more states two axes are (2, 4)."""
+"""Shapes small enough to enumerate with two states to a site; with more states two axes are (2, 4) or (2, 3)."""
 
 DRAWS: Final = 100_000
 """Exact starts; on 4 x 4 sites so many see an error of 1 % in beta."""
@@ -153,7 +153,9 @@ def judge(case: Case, runner: Runner, reference: Reference | None, small_p_value
 def judge_small(ours: Ours, case: Case) -> float:
     """p-value of exact starts that have to stay in equilibrium, on a lattice small enough to enumerate."""
     lattice = case.action.lattice
-    shape = (2, 4) if isinstance(case.action, Potts) and lattice.dimension == 2 else SMALL[lattice.dimension]
+    shape = SMALL[lattice.dimension]
+    if isinstance(case.action, Potts) and lattice.dimension == 2:
+        shape = (2, 4) if case.action.q < 6 else (2, 3)
     small = replace(case, action=replace(case.action, lattice=Lattice(shape, lattice.kind)))
     stream = Stream.from_seed(1).fold(case.kernel)
     with ours.chosen():

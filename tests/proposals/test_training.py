@@ -62,7 +62,7 @@ def test_training_raises_the_bound_and_ln_z_is_exact(model: Path) -> None:
     ids=["affine and fourier", "spline", "continuous", "mixture"],
 )
 def test_ln_z_of_the_torus_to_a_thousandth(plan: FlowShape, draws: int) -> None:
-    found = train_flow(TORUS, replace(SMALL, plan=plan, steps=100, learning_rate=0.01, draws=draws), threads=1)
+    found = train_flow(TORUS, replace(SMALL, plan=plan, steps=400, learning_rate=0.01, draws=draws), threads=1)
     assert found.weights.log_partition.error < 1e-3
     assert abs(found.weights.log_partition.deviation(LN_Z)) < 4.5
 

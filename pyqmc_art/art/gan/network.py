@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from pyqmc_art.errors import InputError
 
 
-class Generator(nn.Module):
+class Generator(nn.Module, ABC):
     """Turns latent vectors into images.
 
     Attributes
@@ -27,13 +28,13 @@ class Generator(nn.Module):
         """Sides of the maps of noise that one image takes beside its latent vector."""
         return ()
 
+    @abstractmethod
     def forward(self, z: Tensor, noise: tuple[Tensor, ...] = (), truncation: float = 1.0) -> Tensor:
         """Images (n, 3, size, size), nominally from -1 to 1, of latent vectors (n, latent).
 
         ``noise`` holds maps (n, 1, side, side); where it is empty and some is needed, torch's generator draws it.
         ``truncation`` below 1 trades variety for likeness to the average.
         """
-        raise NotImplementedError
 
     def penalise(self, batch: int, mean: Tensor) -> tuple[Tensor, Tensor]:
         """Path-length penalty and the new running mean of the lengths; zero for a generator without a style space."""
@@ -41,21 +42,21 @@ class Generator(nn.Module):
         return zero, mean
 
 
-class Critic(nn.Module):
+class Critic(nn.Module, ABC):
     """A discriminator: its logit is positive for images that it takes for real."""
 
+    @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n,) of images (n, 3, size, size)."""
-        raise NotImplementedError
 
     def examine(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of real images, and a loss of what the discriminator teaches itself on them; none here."""
         logits: Tensor = self(images)
         return logits, torch.zeros((), device=images.device)
 
+    @abstractmethod
     def stages(self) -> list[nn.Module]:
         """Its layers from the image up; Freeze-D keeps the first of them as they are."""
-        raise NotImplementedError
 
     def freeze(self, count: int) -> None:
         """Keep the weights of the first stages.

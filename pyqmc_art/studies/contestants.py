@@ -186,7 +186,9 @@ def _blocked(action: Phi4, lessons: Lessons, stream: Stream, broken: bool) -> En
     from pyqmc_art.proposals.block_training import BlockTraining, train_block_flow
 
     side = find_block(action.lattice.shape[0])
-    training = BlockTraining(BlockShape((side, side)), 128, lessons.blocks, seed=_seed(stream), device="cpu")
+    training = BlockTraining(
+        BlockShape((side, side)), fields=128, steps=lessons.blocks, seed=_seed(stream), device="cpu"
+    )  # fmt: skip
     begun = time.process_time()
     flow = train_block_flow(action, training, threads=1).flow
     flow.threads = 1
@@ -200,7 +202,8 @@ def _local(action: Phi4, lessons: Lessons, stream: Stream, broken: bool) -> Entr
 
     plan = VaeShape((1, 1), 0, (4,))
     begun = time.process_time()
-    vae = train_vae(action, VaeTraining(plan, 128, lessons.local, seed=_seed(stream), device="cpu"), threads=1).vae
+    training = VaeTraining(plan, fields=128, steps=lessons.local, seed=_seed(stream), device="cpu")
+    vae = train_vae(action, training, threads=1).vae
     spent = time.process_time() - begun
     return Entrant(VaeLocal(action, network=export_network(vae), block=plan.block, threads=1), spent, _weigh(vae))
 

@@ -47,6 +47,12 @@ SECTIONS: Final[Mapping[str, Section]] = {
         scale=1e-3,
     ),
     "force": Section("Force of phi^4", "ns on the wall per site and force evaluation in trajectories of HMC."),
+    "vectors": Section(
+        "HMC of unit vectors",
+        "Microseconds of one core for each effective sample of m², with the standard error that the autocorrelation "
+        "time has. HMC: trajectories of length 4 in 12 steps of the second order (Omelyan).",
+        scale=1e-3,
+    ),
     "resampling": Section(
         "Patches of a picture",
         "ns per source pixel and level. pyqmc_art and Pillow give the same bytes; who differs by more than one grey "

@@ -101,6 +101,6 @@ def _plan(chosen: DiffusionFlags) -> DiffusionTraining:
     usual = DiffusionTraining()
     return DiffusionTraining(
         shape, chosen.classes, chosen.drop, chosen.average, str(chosen.autoencoder or ""),
-        Manner(chosen.sampler, chosen.steps), batch=chosen.train_batch_size or usual.batch, learning_rate=chosen.learning_rate or usual.learning_rate,
-        **chosen.pace,
+        Manner(chosen.sampler, chosen.steps), batch=chosen.train_batch_size or usual.batch,
+        learning_rate=chosen.learning_rate or usual.learning_rate, **chosen.pace,
     )  # fmt: skip

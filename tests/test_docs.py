@@ -39,6 +39,8 @@ COMMANDS = (
     "train detector",
     "train flow",
     "train gan",
+    "train diffusion",
+    "train autoencoder",
     "generate",
     "train vae",
     "train block-flow",

@@ -28,6 +28,10 @@ class AppraiseFlags:
         Print one JSON object instead of text.
     report
         HTML page to write (a .html file, or a folder for index.html).
+    correct
+        mh, drs or reweight: correct B towards A by what a judge says, and tell what that cannot repair.
+    out
+        Folder to write the corrected ensemble into.
     equalise
         For pictures: auto (default), none, or the side in pixels of the squares that are compared.
     seed
@@ -38,6 +42,8 @@ class AppraiseFlags:
 
     json: bool = False
     report: Path | None = None
+    correct: str | None = None
+    out: Path | None = None
     equalise: str | None = None
     seed: Annotated[int, options.WHOLE] = 0
     force: bool = False
@@ -78,7 +84,12 @@ def _appraise(a: Path, b: Path, flags: AppraiseFlags) -> int:
 
     place = None if flags.report is None else _choose_place(flags.report, flags.force)
     asked = {} if flags.equalise is None else {"equalise": flags.equalise}
-    found = judge_both(a, b, seed=flags.seed, monitor=choose_monitor(), **asked)
+    found = judge_both(
+        a, b, seed=flags.seed, correct=flags.correct, out=flags.out, force=flags.force, monitor=choose_monitor(),
+        **asked,
+    )  # fmt: skip
+    if flags.out is not None:
+        print(f"wrote the corrected ensemble into {flags.out}", file=sys.stderr)
     if place is not None:
         _write_report(found, place, flags)
         print(f"wrote {place}", file=sys.stderr)

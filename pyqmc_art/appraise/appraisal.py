@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.appraise.contest import Contest
+from pyqmc_art.rng import Stream
 from pyqmc_art.stats.comparisons import adjust_holm
 from pyqmc_art.stats.estimate import Estimate
 from pyqmc_art.stats.hits import Hits
-from pyqmc_art.stats.profiles import Profiles
+from pyqmc_art.stats.profiles import Profiles, compare_profiles, find_peaks
 
 if TYPE_CHECKING:
     from pyqmc_art.appraise.correction import Correction
@@ -41,18 +42,24 @@ class SpectrumComparison:
     frequency : of the rings, cycles for each site or pixel
     direction : of the sectors, degrees
     unit : what the curves are: power, or its logarithm
+    peaks : frequencies at which the spectrum of B rises to a peak that A does not have
     """
 
     profiles: Profiles
     frequency: Floats
     direction: Floats
     unit: str
+    peaks: tuple[float, ...] = ()
 
-    @property
-    def peaks(self) -> tuple[float, ...]:
-        """Frequencies at which B has a peak above A that chance does not make."""
-        found = self.profiles.find_peaks()
-        return tuple(float(self.frequency[k]) for k in found if 0 < k < len(self.frequency))
+    @classmethod
+    def of(
+        cls, a: Floats, b: Floats, frequency: Floats, direction: Floats, unit: str, stream: Stream
+    ) -> SpectrumComparison:
+        """Compare curves, one an independent unit, rings first and then sectors."""
+        found = compare_profiles(a, b, stream)
+        rings = len(frequency)
+        peaks = find_peaks(a[:, :rings], b[:, :rings], found.critical)
+        return cls(found, frequency, direction, unit, tuple(float(frequency[k]) for k in peaks))
 
     def to_json(self) -> dict[str, Any]:
         """Curves, bands, peaks and the p-value."""

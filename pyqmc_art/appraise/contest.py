@@ -30,6 +30,9 @@ Learn = Callable[[NDArray[Any], NDArray[np.bool_], NDArray[np.int64], Stream], t
 """Takes members, which of them are of A, their folds, and a stream; returns what gives log-odds of others, and the mean
 loss on held-out folds."""
 
+CURVE_STRENGTHS: Final = (1e-1, 1e-2, 1e-3)
+"""Ridges that are tried where there are many more functions than features."""
+
 LEARNED: Final = 2
 """Parts that are only learned from."""
 
@@ -71,7 +74,7 @@ def learn_curve(
     x: NDArray[Any], truth: NDArray[np.bool_], folds: NDArray[np.int64], stream: Stream
 ) -> tuple[Predict, float]:
     """Logistic regression on smooth random functions of the features beside the features themselves."""
-    found = fit_discriminant(spread_features(x, x, stream), truth, folds)
+    found = fit_discriminant(spread_features(x, x, stream), truth, folds, CURVE_STRENGTHS)
 
     def predict(other: NDArray[Any]) -> Floats:
         return found.logits(spread_features(other, x, stream))

@@ -34,6 +34,7 @@ _SHORT: Final = 8
 
 _LATTICE: Final = ("shape", "lattice", "boundary")
 _DRAWN: Final = "draws"
+REWEIGHTED: Final = "corrected by reweight"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,11 @@ class FieldSet:
     def chains(self) -> tuple[int, int]:
         """Measurements and replicas."""
         return self.raw.shape[0], self.raw.shape[1]
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether the file says that its fields count by their weights."""
+        return self.configuration.get("kernel") == REWEIGHTED
 
     def describe(self) -> str:
         """Say in a line what was looked at."""

@@ -70,9 +70,7 @@ def _judges(found: Appraisal) -> Table:
     columns = ("judge", "accuracy", "95 % interval", "n_eff", "p-value", "rounds spoken")
     spoke = found.contest.spoke
     rows = [_hits_row("the judge that spoke", found.contest.hits, f"{len(spoke)} of {len(spoke)}")]
-    rows += [
-        _hits_row(name, hits, f"{spoke.count(name)} of {len(spoke)}") for name, hits in found.contest.each.items()
-    ]
+    rows += [_hits_row(name, hits, f"{spoke.count(name)} of {len(spoke)}") for name, hits in found.contest.each.items()]
     if found.baseline is not None:
         rows.append(_hits_row("size and format alone", found.baseline, "never"))
     caption = (

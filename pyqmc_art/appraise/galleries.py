@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from pyqmc_art.appraise.appraisal import PICTURES, Appraisal, SpectrumComparison
 from pyqmc_art.appraise.contest import Judge, hold_contest, learn_line
+from pyqmc_art.appraise.corrected import write_corrected_pictures
+from pyqmc_art.appraise.correction import correct as apply_correction
 from pyqmc_art.appraise.likeness import find_copies, find_kid
 from pyqmc_art.appraise.maps import show_fingerprint, show_maps
 from pyqmc_art.appraise.pictures import Pair, PictureSet, open_pictures, prepare
@@ -19,7 +21,7 @@ from pyqmc_art.appraise.spectra import take_spectrum
 from pyqmc_art.art.residuals import split_channels
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
-from pyqmc_art.stats.profiles import average_units, compare_profiles
+from pyqmc_art.stats.profiles import average_units
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +33,15 @@ SECTORS: Final = 16
 
 
 def appraise_pictures(
-    a: Path, b: Path, stream: Stream, *, seed: int = 0, monitor: Monitor, equalise: str = "auto"
+    a: Path,
+    b: Path,
+    stream: Stream,
+    *,
+    seed: int = 0,
+    monitor: Monitor,
+    equalise: str = "auto",
+    correct: str | None = None,
+    out: Path | None = None,
 ) -> Appraisal:
     """Appraise two folders or manifests of pictures; see :func:`pyqmc_art.appraise.ensembles.appraise`.
 
@@ -42,6 +52,8 @@ def appraise_pictures(
     seed : that it came of
     monitor : hears of progress
     equalise : ``"auto"``, ``"none"``, or a side in pixels
+    correct : method of correction
+    out : folder for the corrected pictures
     """
     begun = time.perf_counter()
     monitor.start("pictures", 0)
@@ -49,14 +61,31 @@ def appraise_pictures(
         pair = prepare(open_pictures(a, monitor), open_pictures(b, monitor), stream, equalise)
     finally:
         monitor.finish()
-    return dataclasses.replace(judge_pair(pair, stream, seed), seconds=time.perf_counter() - begun)
-
-
-def judge_pair(pair: Pair, stream: Stream, seed: int = 0) -> Appraisal:
-    """Appraise two sets of pictures that were made comparable."""
     pair, seeing = add_network(pair)
+    found = judge_pair(pair, seeing, stream, seed)
+    if correct is not None:
+        own = apply_correction(pair.a.table, pair.b.table, _choose_judges(seeing), correct, stream.fold("correct"))
+        found = dataclasses.replace(found, correction=own)
+        if out is not None:
+            write_corrected_pictures(out, pair.b, own, a_name=pair.a.files.name, seed=seed)
+    return dataclasses.replace(found, seconds=time.perf_counter() - begun)
+
+
+def _choose_judges(seeing: str) -> tuple[Judge, ...]:
+    return (*JUDGES, NETWORK) if seeing else JUDGES
+
+
+def judge_pair(pair: Pair, seeing: str, stream: Stream, seed: int = 0) -> Appraisal:
+    """Appraise two sets of pictures that were made comparable.
+
+    Parameters
+    ----------
+    pair, seeing : from :func:`add_network`
+    stream : of all random numbers
+    seed : that it came of
+    """
     one, two = pair.a, pair.b
-    judges = (*JUDGES, NETWORK) if seeing else JUDGES
+    judges = _choose_judges(seeing)
     view = "network" if seeing else "residuals"
     notes = [f"equalisation: {pair.plan}"]
     if not seeing:
@@ -96,8 +125,7 @@ def compare_spectra(a: PictureSet, b: PictureSet, stream: Stream) -> SpectrumCom
         rows = [_take_curve(image) for image in one.pixels]
         curves.append(average_units(np.stack(rows), one.table.units))
     sample = take_spectrum(np.zeros((1, *a.pixels.shape[1:3], 1)), _rings(a), SECTORS)
-    found = compare_profiles(curves[0], curves[1], stream)
-    return SpectrumComparison(found, sample.frequency, sample.direction, "log power")
+    return SpectrumComparison.of(curves[0], curves[1], sample.frequency, sample.direction, "log power", stream)
 
 
 def _rings(one: PictureSet) -> int:

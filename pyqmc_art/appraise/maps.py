@@ -77,8 +77,8 @@ def show_maps(a: PictureSet, b: PictureSet, stream: Stream) -> tuple[Figure, ...
             shown.append(Picture(f"{name}: log-odds of B", -draw_map(picture, judge, side)))
     caption = (
         f"Left of each pair the picture, right the log-odds of B over A of the piece of {side} pixels around each "
-        "place, by a line in its residuals that was learned from pieces of other works. The three pictures of B that it "
-        "is surest of, and the one of A. Neighbouring pieces overlap; a piece alone is weak evidence."
+        "place, by a line in its residuals that was learned from pieces of other works. The three pictures of B that "
+        "it is surest of, and the one of A. Neighbouring pieces overlap; a piece alone is weak evidence."
     )
     return (Figure("maps", "Where it shows: pieces of pictures", caption, tuple(shown)),)
 

@@ -17,7 +17,7 @@ from pyqmc_art.appraise.contest import BASIC, hold_contest
 from pyqmc_art.appraise.corrected import check_folder, write_corrected_fields
 from pyqmc_art.appraise.correction import METHODS, Correction
 from pyqmc_art.appraise.correction import correct as apply_correction
-from pyqmc_art.appraise.fields import FieldSet, check_alike, measure, open_fields
+from pyqmc_art.appraise.fields import FieldSet, check_alike, measure_both, open_fields
 from pyqmc_art.appraise.likeness import find_copies, find_kid
 from pyqmc_art.appraise.showing import show_momenta
 from pyqmc_art.errors import InputError, unknown
@@ -122,7 +122,7 @@ def appraise_fields(
         targets = f"{_couplings(a)} and {_couplings(b)}"
         notes.append(f"the files name different targets: {targets}; observables are those of A")
     notes += [f"{one.name} is weighted, and its weights are not looked at here" for one in (a, b) if one.is_weighted]
-    found = [measure(one, action) for one in (a, b)]
+    found = measure_both(a, b, action)
     observables = tuple(Compared(name, a.estimate(found[0][name]), b.estimate(found[1][name])) for name in found[0])
     for one in observables:
         for which, estimate in (("A", one.a), ("B", one.b)):
@@ -148,16 +148,20 @@ def correct_fields(
     measured : observables of each field of A and of B
     method : ``"mh"``, ``"drs"`` or ``"reweight"``
     """
-    found = apply_correction(a.table, b.table, BASIC, method, stream)
+    return find_corrected(a, b, measured, apply_correction(a.table, b.table, BASIC, method, stream))
+
+
+def find_corrected(a: FieldSet, b: FieldSet, measured: Sequence[Mapping[str, Floats]], found: Correction) -> Correction:
+    """Add to a correction what is measured of the half of A that was kept apart, of B, and of what was corrected."""
     kept, chosen, units = found.weighed.kept, found.chosen, b.table.units
     observables = {}
     for name in measured[0]:
         own = average_blocks(measured[0][name][kept], np.zeros(len(kept)), a.table.units[kept])
         values = measured[1][name][chosen]
-        if method == "mh":
+        if found.method == "mh":
             after = gamma_method(values)
         else:
-            logs = found.weighed.b[chosen] if method == "reweight" else np.zeros(len(chosen))
+            logs = found.weighed.b[chosen] if found.method == "reweight" else np.zeros(len(chosen))
             after = average_blocks(values, logs, units[chosen])
         observables[name] = (own, b.estimate(measured[1][name]), after)
     return dataclasses.replace(found, observables=observables)

@@ -172,10 +172,7 @@ def check_alike(a: FieldSet, b: FieldSet) -> None:
 
 
 def measure(fields: FieldSet, action: Any) -> dict[str, Floats]:
-    """Observables of each field: those of the action, or what describes any field where none is known.
-
-    Of observables that differ by their unit alone the first is kept.
-    """
+    """Observables of each field: those of the action, or what describes any field where none is known."""
     if action is None:
         return {name: one for name, one in fields.numbers.items() if not name.startswith("log")}
     flat = np.ascontiguousarray(fields.raw.reshape(-1, *fields.raw.shape[2:]))
@@ -185,9 +182,19 @@ def measure(fields: FieldSet, action: Any) -> dict[str, Floats]:
             values = np.asarray(_by_parts(partial(observable, action), flat), np.float64)
         except InputError:
             continue
-        if values.ndim == 1 and not any(_same_up_to_units(values, one) for one in found.values()):
+        if values.ndim == 1:
             found[observable.name] = values
     return found
+
+
+def measure_both(a: FieldSet, b: FieldSet, action: Any) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Observables of both; of those that differ by their unit alone in both ensembles the first is kept."""
+    first, second = measure(a, action), measure(b, action)
+    kept: list[str] = []
+    for name in first:
+        if not any(all(_same_up_to_units(one[name], one[other]) for one in (first, second)) for other in kept):
+            kept.append(name)
+    return {name: first[name] for name in kept}, {name: second[name] for name in kept}
 
 
 def _same_up_to_units(one: Floats, other: Floats) -> bool:

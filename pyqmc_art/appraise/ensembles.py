@@ -128,11 +128,14 @@ def appraise_fields(
         for which, estimate in (("A", one.a), ("B", one.b)):
             notes += [f"{one.name} of {which}: {text}" for text in estimate.warnings]
     correction = None if correct is None else correct_fields(a, b, found, correct, stream.fold("correct"))
+    memory = find_copies(a.table, b.table, "features")
+    if memory.threshold == 0:
+        notes.append("equal fields occur by chance on so small a lattice: whether B copies A cannot be told")
     return Appraisal(
         kind=FIELDS, a=a.name, b=b.name, sizes=(a.describe(), b.describe()), contest=contest,
         spectrum=compare_spectra(a, b, stream.fold("spectrum")),
         kid=find_kid(a.table, b.table, "features", stream.fold("kid")), kid_features="field moments, standardised",
-        memory=find_copies(a.table, b.table, "features"), observables=observables,
+        memory=memory, observables=observables,
         figures=show_momenta(a, b), correction=correction, notes=tuple(dict.fromkeys(notes)), seed=seed,
         seconds=time.perf_counter() - begun,
     )  # fmt: skip

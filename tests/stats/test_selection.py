@@ -37,7 +37,7 @@ def test_a_wrong_judge_is_noticed(wrong):
     log_ratio = np.log(TARGET / PROPOSED)
     planted = {
         "too sure": 1.2 * log_ratio, "too cautious": 0.8 * log_ratio,
-        "one state a little off": log_ratio + [0.15, 0, 0, 0],
+        "one state a little off": log_ratio + np.array([0.15, 0, 0, 0]),
     }[wrong]  # fmt: skip
     assert p_value(ends_of_chains(planted)) < 1e-6
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import cyclopts
 from cyclopts import Parameter
 
-from pyqmc_art import data, generate, judge, options, train
+from pyqmc_art import appraising, data, generate, judge, options, train
 from pyqmc_art.errors import InputError, PyqmcError, unknown
 from pyqmc_art.options import AnalyzeOptions, DemoOptions, InfoOptions, SampleOptions, StudyOptions, VerifyOptions
 from pyqmc_art.store import provenance
@@ -51,6 +51,7 @@ app = cyclopts.App(
 app.command(data.app)
 app.command(train.app)
 app.command(judge.judge)
+app.command(appraising.appraise)
 app.command(generate.generate)
 
 
@@ -220,8 +221,8 @@ def study(
     Parameters
     ----------
     names
-        ising-dynamics, phase-transition, universal-approximation, mode-collapse, forgery, unseen-generators,
-        unsupervised, leakage, confounds; several make one page.
+        ising-dynamics, phase-transition, universal-approximation, mode-collapse, forged-fields, forgery,
+        unseen-generators, unsupervised, leakage, confounds; several make one page.
     """
     from pyqmc_art.monitor import choose_monitor
     from pyqmc_art.report import page

@@ -45,6 +45,7 @@ COMMANDS = (
     "train vae",
     "train block-flow",
     "judge",
+    "appraise",
     "info",
 )
 LARGEST_PICTURE = 300_000

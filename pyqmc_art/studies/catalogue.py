@@ -16,6 +16,7 @@ from pyqmc_art.store import provenance
 STUDIES: Final[dict[str, str]] = {
     "confounds": "confounds:Confounds",
     "critical-slowing-down": "critical_slowing:CriticalSlowingDown",
+    "forged-fields": "forged_fields:ForgedFields",
     "forgery": "forgery:Forgery",
     "ising-dynamics": "ising_dynamics:IsingDynamics",
     "leakage": "leakage:Leakage",

@@ -22,6 +22,7 @@ STUDIES: Final[dict[str, str]] = {
     "mode-collapse": "mode_collapse:ModeCollapse",
     "phase-transition": "phase_transition:PhaseTransition",
     "proposals": "proposals_race:ProposalsRace",
+    "synthesis": "synthesis:Synthesis",
     "universal-approximation": "universal_approximation:UniversalApproximation",
     "unseen-generators": "unseen_generators:UnseenGenerators",
     "unsupervised": "unsupervised:Unsupervised",

@@ -147,7 +147,7 @@ def paint_gallery(
     plan = plan_collection(
         stream, counts, size, gap, proxy_gap=proxy_gap, traces=traces, proxies=proxies, forgers=forgers
     )
-    manifest = Manifest(tuple(_row(one, k) for k, one in enumerate(plan)))
+    manifest = Manifest(tuple(describe_commission(one, k) for k, one in enumerate(plan)))
     # One picture of each role is painted for the key: another painter must not find the features of this one.
     firsts = {one.role: one for one in reversed(plan)}
     drawn = [hashlib.sha256(pixels.tobytes()).hexdigest() for pixels, _ in paint_all(list(firsts.values()))]
@@ -231,7 +231,8 @@ def choose_equaliser(manifest: Manifest) -> Equaliser:
     return Equaliser(size=side, factor=common_downscale(sizes, side))
 
 
-def _row(one: Commission, number: int) -> Row:
+def describe_commission(one: Commission, number: int) -> Row:
+    """Make the row of a planned picture; its path is a name only, for nothing is written."""
     width, height = one.size
     return Row(
         path=f"{one.role}/{number + 1:04d}.png", role=one.role, hand=one.hand, title=one.title, style="simulated",

@@ -141,7 +141,8 @@ def _generate_fields(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] 
 
 
 def _generate_pictures(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] | None) -> None:
-    from pyqmc_art.art.gan.generation import generate_command
+    from pyqmc_art.art.gan.models import load_gan
+    from pyqmc_art.art.synthesis.generation import describe_pictures, write_pictures
     from pyqmc_art.backends import default_threads
     from pyqmc_art.learning.threads import limit_torch
     from pyqmc_art.monitor import choose_monitor
@@ -149,12 +150,14 @@ def _generate_pictures(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...
     if chosen.m2 is not None or chosen.lam is not None:
         raise InputError("m2 and lam are for flows; a GAN has neither")
     named = seeds or tuple(range(chosen.seed, chosen.seed + (chosen.n or 0)))
-    truncation = 1.0 if chosen.truncation is None else chosen.truncation
+    synthesizer = dataclasses.replace(
+        load_gan(model), truncation=1.0 if chosen.truncation is None else chosen.truncation
+    )
     with limit_torch(chosen.threads or default_threads()):
-        outcome = generate_command(
-            model, Path(str(chosen.out)), named, truncation, force=chosen.force, monitor=choose_monitor()
+        written = write_pictures(
+            synthesizer, Path(str(chosen.out)), named, force=chosen.force, monitor=choose_monitor()
         )
-    print(outcome.report)
+    print(describe_pictures(synthesizer, written, len(named)))
 
 
 GENERATORS: Final[Mapping[str, Callable[[Path, GenerateFlags, tuple[int, ...] | None], None]]] = {

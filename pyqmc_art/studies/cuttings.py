@@ -10,10 +10,10 @@ import numpy as np
 
 from pyqmc_art.art.collection import Commission, paint_all
 from pyqmc_art.art.duplicates import merge_duplicates
-from pyqmc_art.art.gan.pool import Pool, gather_pool
 from pyqmc_art.art.layouts import open_manifest
 from pyqmc_art.art.manifest import Manifest
 from pyqmc_art.art.patches import make_patches
+from pyqmc_art.art.synthesis.pool import Pool, gather_pool
 from pyqmc_art.errors import InputError
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from pyqmc_art.art.gan.catalogue import KINDS as GANS
 from pyqmc_art.art.gan.catalogue import GanShape
-from pyqmc_art.art.gan.curves import Series, read_curves, read_memories
-from pyqmc_art.art.gan.models import GanSynthesizer, load_gan
-from pyqmc_art.art.gan.pool import Pool
+from pyqmc_art.art.gan.models import load_gan
 from pyqmc_art.art.gan.rules import Rules
-from pyqmc_art.art.gan.snapshots import SUFFIX
-from pyqmc_art.art.gan.training import GanTraining, Measure, train_gan
+from pyqmc_art.art.gan.training import GanTraining, train_gan
 from pyqmc_art.art.pictures import read_picture
+from pyqmc_art.art.synthesis.curves import Series, read_curves, read_memories
+from pyqmc_art.art.synthesis.maker import Maker
+from pyqmc_art.art.synthesis.pool import Pool
+from pyqmc_art.art.synthesis.snapshots import SUFFIX, Measure
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.learning.pretrained import read_pretrained
 from pyqmc_art.protocols import Monitor
@@ -95,7 +96,7 @@ class Pupil:
 
     lesson: Lesson
     folder: Path
-    synthesizer: GanSynthesizer
+    synthesizer: Maker
     before: Pupil | None = None
 
     @cached_property
@@ -180,7 +181,7 @@ class Teacher:
     """
 
     train: Callable[[Lesson, Pool, Path, Path | None, Measure | None, Monitor | None], object]
-    load: Callable[[Path], GanSynthesizer]
+    load: Callable[[Path], Maker]
 
 
 def _train_gan(

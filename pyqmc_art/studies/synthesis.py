@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from pyqmc_art.art.collection import plan_collection
-from pyqmc_art.art.gan.curves import FEWEST, make_measure
-from pyqmc_art.art.gan.pool import Pool
 from pyqmc_art.art.metrics.vision import VISIONS, PixelVision, Vision, choose_vision
 from pyqmc_art.art.roles import resolve_role
+from pyqmc_art.art.synthesis.curves import FEWEST, make_measure
+from pyqmc_art.art.synthesis.pool import Pool
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.protocols import Findings, Monitor
 from pyqmc_art.rng import Stream

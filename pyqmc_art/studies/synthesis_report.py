@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqmc_art.art.gan.curves import Series
-from pyqmc_art.art.gan.pool import Pool
-from pyqmc_art.art.gan.snapshots import lay_out
 from pyqmc_art.art.metrics.memory import Memory, recall_training
 from pyqmc_art.art.metrics.vision import Vision
+from pyqmc_art.art.synthesis.curves import Series
+from pyqmc_art.art.synthesis.pool import Pool
+from pyqmc_art.art.synthesis.snapshots import lay_out
 from pyqmc_art.protocols import Cell, Curve, Figure, Panel, Picture, Table
 from pyqmc_art.stats.estimate import Estimate
 from pyqmc_art.studies.pupils import Pupil

@@ -151,7 +151,8 @@ def _train(chosen: GanFlags) -> int:
     from pyqmc_art.monitor import choose_monitor
 
     try:
-        from pyqmc_art.art.gan.command import Choice, Metrics, train_command
+        from pyqmc_art.art.gan.command import train_command
+        from pyqmc_art.art.synthesis.command import Choice, Metrics
     except ImportError as reason:
         raise InputError(f"train gan needs {reason.name}; pip install 'pyqmc-art[learn,art]'") from reason
     choice = Choice(Path(str(chosen.manifest)), chosen.role or (), chosen.hand, chosen.levels)
@@ -186,8 +187,10 @@ def _plan(chosen: GanFlags) -> GanTraining:
         balance=chosen.balance, betas=habit.betas,
     )  # fmt: skip
     return GanTraining(
-        shape, rules, chosen.kimg, chosen.train_batch_size or habit.batch, chosen.learning_rate or habit.learning_rate,
-        not chosen.no_mirror, chosen.freeze, chosen.snapshot_kimg, chosen.seed, chosen.checkpoint_every, chosen.device,
+        shape, rules, chosen.freeze, kimg=chosen.kimg, batch=chosen.train_batch_size or habit.batch,
+        learning_rate=chosen.learning_rate or habit.learning_rate, mirror=not chosen.no_mirror,
+        snapshot_kimg=chosen.snapshot_kimg, seed=chosen.seed, checkpoint_every=chosen.checkpoint_every,
+        device=chosen.device,
     )  # fmt: skip
 
 

@@ -21,11 +21,11 @@ from dataclasses import replace  # noqa: E402
 
 from pyqmc_art.art.gan.catalogue import KINDS, GanShape, build_players  # noqa: E402
 from pyqmc_art.art.gan.game import Game  # noqa: E402
-from pyqmc_art.art.gan.generation import write_pictures  # noqa: E402
 from pyqmc_art.art.gan.models import load_gan  # noqa: E402
-from pyqmc_art.art.gan.pool import Pool, as_pixels, as_tensor  # noqa: E402
 from pyqmc_art.art.gan.rules import Rules  # noqa: E402
 from pyqmc_art.art.gan.training import GanTraining, train_gan  # noqa: E402
+from pyqmc_art.art.synthesis.generation import write_pictures  # noqa: E402
+from pyqmc_art.art.synthesis.pool import Pool, as_pixels, as_tensor  # noqa: E402
 from pyqmc_art.learning.checkpoints import list_checkpoints, read_state, write_state  # noqa: E402
 from pyqmc_art.learning.fit import fit  # noqa: E402
 
@@ -249,7 +249,7 @@ def test_a_seed_means_one_picture_whatever_else_is_asked_for(kind, tmp_path):
 
 def test_pictures_are_written_with_where_they_come_from(tmp_path):
     trained = train_gan(make_pool(), plan("dcgan", kimg=0.012), tmp_path / "model")
-    write_pictures(load_gan(tmp_path / "model"), tmp_path / "made", range(3, 6), 0.7)
+    write_pictures(replace(load_gan(tmp_path / "model"), truncation=0.7), tmp_path / "made", range(3, 6))
     found = Manifest.read(tmp_path / "made" / "manifest.csv")
     assert [row.seed for row in found] == ["3", "4", "5"]
     assert {row.stratum for row in found} == {"raw-gan|dcgan"}

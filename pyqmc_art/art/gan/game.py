@@ -12,6 +12,7 @@ from pyqmc_art.art.gan.augment import augment
 from pyqmc_art.art.gan.network import Critic, Generator
 from pyqmc_art.art.gan.objectives import discriminate, generate, penalise_slope
 from pyqmc_art.art.gan.rules import Rules
+from pyqmc_art.art.synthesis.weights import average_weights
 from pyqmc_art.learning.turns import Turn, call_frozen
 
 WINS: Final = 0.95
@@ -19,7 +20,6 @@ WINS: Final = 0.95
 FOOLED: Final = 0.4
 """And below which it tells nothing any more."""
 _MEMORY: Final = 0.99
-_RAMP: Final = 0.05
 _STEER: Final = 4
 
 
@@ -90,14 +90,8 @@ class Game(nn.Module):
         """
         self.images += batch
         shown = int(self.images) - begun
-        # The half-life grows with what was shown, so that the first weights are soon forgotten.
-        half_life = max(1.0, min(self.rules.average * 1000, _RAMP * shown))
-        decay = 0.5 ** (batch / half_life)
+        average_weights(self.average, self.generator, batch, shown, self.rules.average * 1000)
         with torch.no_grad():
-            for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
-            for kept, current in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-                kept.copy_(current)
             count = float(self.signs[1])
             if self.rules.augment == "ada" and count >= _STEER * batch:
                 direction = 1 if float(self.signs[0]) / count > self.rules.target else -1

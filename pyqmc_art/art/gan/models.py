@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,13 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyqmc_art.art.gan.catalogue import GanShape, build_players
 from pyqmc_art.art.gan.game import Game
 from pyqmc_art.art.gan.network import Generator
-from pyqmc_art.art.gan.pool import as_pixels
+from pyqmc_art.art.synthesis.pool import as_pixels
+from pyqmc_art.art.synthesis.weights import count_images, digest_of, fill, read_history, read_tensors
 from pyqmc_art.errors import InputError
 from pyqmc_art.learning.pretrained import Pretrained, read_pretrained, write_pretrained
 from pyqmc_art.rng import Stream
@@ -35,12 +36,18 @@ class GanSynthesizer:
     shape : of the networks
     history : the trainings it went through, each with its images
     digest : names the weights
+    truncation : below 1 for less variety and more likeness to the average
     """
 
     generator: Generator
     shape: GanShape
     history: tuple[Mapping[str, Any], ...]
     digest: str
+    truncation: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.truncation) and self.truncation >= 0):
+            raise InputError(f"truncation is {self.truncation}; expected a number of at least 0, 1 for none")
 
     @property
     def role(self) -> str:
@@ -55,21 +62,26 @@ class GanSynthesizer:
     @property
     def kimg(self) -> float:
         """Thousands of images shown in all trainings."""
-        return sum(int(stage["images"]) for stage in self.history) / 1000
+        return count_images(self.history) / 1000
 
-    def sample(self, stream: Stream, n: int, truncation: float = 1.0, chunk: int = 32) -> Tensor:
+    @property
+    def manner(self) -> tuple[tuple[str, str], ...]:
+        """How it makes pictures: further columns of a manifest."""
+        return (("truncation", f"{self.truncation:g}"),)
+
+    def sample(self, stream: Stream, n: int, chunk: int = 32) -> Tensor:
         """Images float32 (n, 3, size, size) in [0, 1]; image k depends on the stream and k alone.
 
         The noise is drawn on the CPU, so a stream means the same pictures everywhere, up to the rounding of sums.
         """
-        images = [_paint(self.generator, [stream.fold("image", k) for k in range(a, min(a + chunk, n))], truncation)
-                  for a in range(0, n, chunk)]  # fmt: skip
+        seeds = [stream.fold("image", k) for k in range(n)]
+        images = [_paint(self.generator, seeds[a : a + chunk], self.truncation) for a in range(0, n, chunk)]
         made = torch.cat(images) if images else torch.empty(0, 3, self.shape.size, self.shape.size)
         return ((made + 1) / 2).clamp(0, 1)
 
-    def draw(self, seeds: Sequence[int], truncation: float = 1.0) -> NDArray[np.uint8]:
+    def draw(self, seeds: Sequence[int]) -> NDArray[np.uint8]:
         """Pictures uint8 (n, size, size, 3), one for each seed, whatever other seeds are asked for."""
-        made = [as_pixels(_paint(self.generator, [Stream.from_seed(seed)], truncation)) for seed in seeds]
+        made = [as_pixels(_paint(self.generator, [Stream.from_seed(seed)], self.truncation)) for seed in seeds]
         return np.concatenate(made) if made else np.empty((0, self.shape.size, self.shape.size, 3), np.uint8)
 
 
@@ -95,15 +107,6 @@ def make_synthesizer(game: Game, shape: GanShape, history: Sequence[Mapping[str,
     return GanSynthesizer(game.average, shape, tuple(history), digest_of(game.average))
 
 
-def digest_of(network: nn.Module) -> str:
-    """A short digest of the weights of a network."""
-    total = hashlib.sha256()
-    for name, array in sorted(_tensors(network).items()):
-        total.update(name.encode())
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()[:16]
-
-
 def save_gan(
     game: Game, shape: GanShape, history: Sequence[Mapping[str, Any]], folder: str | os.PathLike[str], log: str = "",
     force: bool = False,
@@ -124,7 +127,7 @@ def save_gan(
     """
     configuration = {"shape": shape.configuration(), "history": [dict(stage) for stage in history]}
     parts = {"average": game.average, "generator": game.generator, "discriminator": game.critic}
-    tensors = {name: _tensors(part) for name, part in parts.items()}
+    tensors = {name: read_tensors(part) for name, part in parts.items()}
     texts = {"log.jsonl": log} if log else {}
     return write_pretrained(folder, Pretrained(KIND, configuration, tensors, texts), force)
 
@@ -140,7 +143,7 @@ def load_gan(folder: str | os.PathLike[str]) -> GanSynthesizer:
     stored = read_pretrained(folder, (KIND,))
     shape, history = _describe(stored, folder)
     generator, _ = build_players(shape, Stream.from_seed(0))
-    _fill(generator, stored.tensors, "average", folder)
+    fill(generator, stored.tensors, "average", folder)
     return GanSynthesizer(generator.eval(), shape, history, digest_of(generator))
 
 
@@ -157,8 +160,8 @@ def load_players(game: Game, folder: str | os.PathLike[str], shape: GanShape) ->
     if found != shape:
         raise InputError(f"{folder} holds {found.configuration()}; it cannot be tuned as {shape.configuration()}")
     for part, name in ((game.generator, "generator"), (game.critic, "discriminator"), (game.average, "average")):
-        _fill(part, stored.tensors, name, folder)
-    game.images.fill_(sum(int(stage["images"]) for stage in history))
+        fill(part, stored.tensors, name, folder)
+    game.images.fill_(count_images(history))
     return history
 
 
@@ -169,21 +172,7 @@ def read_shape(folder: str | os.PathLike[str]) -> GanShape:
 
 def _describe(stored: Pretrained, folder: Any) -> tuple[GanShape, tuple[Mapping[str, Any], ...]]:
     try:
-        history = tuple(dict(stage) for stage in stored.configuration["history"])
-        if not all(int(stage["images"]) >= 0 for stage in history):
-            raise ValueError("a negative number of images")
-        return GanShape(**stored.configuration["shape"]), history
+        shape = GanShape(**stored.configuration["shape"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder} does not say what GAN it holds ({error}); train it again") from None
-
-
-def _fill(part: nn.Module, tensors: Mapping[str, Mapping[str, NDArray[Any]]], name: str, folder: Any) -> None:
-    try:
-        part.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in tensors[name].items()})
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise InputError(f"{folder} holds no complete {name} ({reason}); copy or train it again") from None
-
-
-def _tensors(network: nn.Module) -> dict[str, NDArray[Any]]:
-    return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+    return shape, read_history(stored, folder)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from pyqmc_art.art.gan.catalogue import build_players
 from pyqmc_art.art.gan.game import Game
-from pyqmc_art.art.gan.pool import Pool
 from pyqmc_art.art.gan.training import GanTraining
+from pyqmc_art.art.synthesis.trial import invent_pool, measure_rate
 from pyqmc_art.learning.cost import estimate_cost, say_time
-from pyqmc_art.learning.fit import fit
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.rng import Stream
-
-_TRIED: Final = 16
-"""Steps that are tried: every penalty that is taken once in so many steps is among them once."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +58,14 @@ def price_gan(training: GanTraining, threads: int | None = None) -> GanCost:
     threads : of torch; None changes nothing
     """
     stream, size = Stream.from_seed(training.seed).fold("price"), training.shape.size
-    drawn = np.random.default_rng(stream.key).integers(0, 256, (training.batch, size, size, 3), dtype=np.uint8)
-    pool = Pool(drawn, np.arange(training.batch), ("",) * training.batch, ("",) * training.batch)
+    pool = invent_pool(training.batch, size, stream)
     with limit_torch(threads), torch.random.fork_rng([]):
         game = Game(*build_players(training.shape, stream), training.rules)
         game.critic.freeze(training.freeze)
         made = estimate_cost(game.generator, 1, shape=(training.shape.latent,), batch=training.batch)
         judged = estimate_cost(game.critic, 1, shape=(3, size, size), batch=training.batch)
-        options = replace(training.fit_options, steps=_TRIED + 1, log_every=0)
-        batches = pool.batches(training.batch, training.mirror, stream)
-        # The first step, with all of its penalties, also loads libraries; it is done again and not counted.
-        fit(game, game.turns(), batches, options, stream=stream, until=1)
-        found = fit(game, game.turns(), batches, options, stream=stream, until=_TRIED)
+        rate = measure_rate(game, game.turns(), pool.batches(training.batch, training.mirror, stream), training, stream)
     weights = sum(p.numel() for p in game.average.parameters()) * 4 / 2**30
-    rate = _TRIED * training.batch / found.seconds
     images = training.steps * training.batch
     # The discriminator keeps a real and a made batch.
     memory = made.memory + 2 * judged.memory + weights

@@ -1,40 +1,31 @@
-"""Pictures from a trained GAN, with a manifest that says where each comes from, and a contact sheet."""
+"""Pictures from a trained synthesizer, with a manifest that says where each comes from, and a contact sheet."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pyqmc_art.art.commands import Outcome
-from pyqmc_art.art.gan.models import GanSynthesizer, load_gan
-from pyqmc_art.art.gan.snapshots import COLUMNS, lay_out
 from pyqmc_art.art.manifest import Manifest
 from pyqmc_art.art.pictures import read_picture, write_picture
 from pyqmc_art.art.rows import Row, measured
+from pyqmc_art.art.synthesis.maker import Maker
+from pyqmc_art.art.synthesis.snapshots import COLUMNS, lay_out
 from pyqmc_art.errors import InputError, StoreError
 from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Monitor
 
 
-def generate_command(
-    model: str | os.PathLike[str], out: str | os.PathLike[str], seeds: Sequence[int], truncation: float = 1.0,
-    *, force: bool = False, monitor: Monitor | None = None,
-) -> Outcome:  # fmt: skip
-    """Make pictures with a model directory of kind ``gan``; see :func:`write_pictures`."""
-    synthesizer = load_gan(model)
-    manifest = write_pictures(synthesizer, out, seeds, truncation, force=force, monitor=monitor)
-    return Outcome(
-        f"{manifest}: {len(seeds)} pictures of {synthesizer.name} {synthesizer.digest} as {synthesizer.role}"
-    )
+def describe_pictures(synthesizer: Maker, manifest: Path, count: int) -> str:
+    """Say in one line what was written."""
+    return f"{manifest}: {count} pictures of {synthesizer.name} {synthesizer.digest} as {synthesizer.role}"
 
 
 def write_pictures(
-    synthesizer: GanSynthesizer, out: str | os.PathLike[str], seeds: Sequence[int], truncation: float = 1.0,
-    *, force: bool = False, monitor: Monitor | None = None,
+    synthesizer: Maker, out: str | os.PathLike[str], seeds: Sequence[int], *, force: bool = False,
+    monitor: Monitor | None = None,
 ) -> Path:  # fmt: skip
     """Write one picture for each seed, ``manifest.csv`` beside them, and ``OUT-sheet.png`` beside the folder.
 
@@ -43,7 +34,6 @@ def write_pictures(
     synthesizer : what makes them
     out : folder, made if absent
     seeds : each names one picture, whatever the others are
-    truncation : below 1 for less variety
     force : replace the pictures of a manifest that is there
 
     Returns
@@ -60,8 +50,6 @@ def write_pictures(
     place, watch = Path(out), monitor or Silent()
     if not seeds or len(set(seeds)) != len(seeds):
         raise InputError(f"{len(seeds)} seeds, {len(set(seeds))} of them different; expected at least one, none twice")
-    if not (math.isfinite(truncation) and truncation >= 0):
-        raise InputError(f"truncation is {truncation}; expected a number of at least 0, 1 for none")
     _make_room(place, force)
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -71,9 +59,9 @@ def write_pictures(
     watch.start("generating", len(seeds))
     try:
         for seed in seeds:
-            images.append(synthesizer.draw([seed], truncation))
+            images.append(synthesizer.draw([seed]))
             path = write_picture(place / f"{synthesizer.name}-{seed:06d}.png", images[-1][0])
-            rows.append(measured(_describe(synthesizer, path, seed, truncation), read_picture(path)))
+            rows.append(measured(_describe(synthesizer, path, seed), read_picture(path)))
             watch.advance(1)
     finally:
         watch.finish()
@@ -96,11 +84,9 @@ def _make_room(place: Path, force: bool) -> None:
     listed.unlink()
 
 
-def _describe(synthesizer: GanSynthesizer, path: Path, seed: int, truncation: float) -> Row:
+def _describe(synthesizer: Maker, path: Path, seed: int) -> Row:
     return Row(
         path=path.name, role=synthesizer.role, generator=synthesizer.name, seed=str(seed),
         source="made by this package", basis="made by a machine: checkpoint and seed are known",
-        extra=(
-            ("checkpoint", synthesizer.digest), ("kimg", f"{synthesizer.kimg:g}"), ("truncation", f"{truncation:g}"),
-        ),
+        extra=(("checkpoint", synthesizer.digest), ("kimg", f"{synthesizer.kimg:g}"), *synthesizer.manner),
     )  # fmt: skip

@@ -1,23 +1,26 @@
-"""Snapshots of a training: a sheet of pictures from fixed latent vectors, and numbers for a curve over images shown."""
+"""Snapshots of a training: a sheet of pictures from fixed seeds, and numbers for a curve over images shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqmc_art.art.gan.models import GanSynthesizer
 from pyqmc_art.art.pictures import write_picture
+from pyqmc_art.art.synthesis.maker import Maker
 from pyqmc_art.errors import StoreError
 
 COLUMNS: Final = 8
 ROWS: Final = 4
 SUFFIX: Final = "-kimg.png"
 _GAP: Final = 2
+
+Measure: TypeAlias = Callable[[Maker], Mapping[str, float | str]]
+"""Numbers about a synthesizer, for the curve over the images shown."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,7 @@ class Snapshots:
         """Whether there is one after so many steps."""
         return step % self.every == 0 or step == self.last
 
-    def take(
-        self, synthesizer: GanSynthesizer, measure: Callable[[GanSynthesizer], Mapping[str, float | str]] | None
-    ) -> dict[str, float | str]:
+    def take(self, synthesizer: Maker, measure: Measure | None) -> dict[str, float | str]:
         """Write the sheet of the same seeds as ever, and measure."""
         facts: dict[str, float | str] = {"kimg": synthesizer.kimg}
         if self.folder is not None:

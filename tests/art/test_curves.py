@@ -16,11 +16,11 @@ for needed in ("accelerate", "safetensors", "timm"):
     pytest.importorskip(needed, reason=f"{needed} is not installed")
 
 from pyqmc_art.art.gan.catalogue import GanShape  # noqa: E402
-from pyqmc_art.art.gan.curves import make_figure, make_measure, read_curves  # noqa: E402
-from pyqmc_art.art.gan.pool import Pool, as_tensor  # noqa: E402
 from pyqmc_art.art.gan.rules import Rules  # noqa: E402
 from pyqmc_art.art.gan.training import GanTraining, train_gan  # noqa: E402
 from pyqmc_art.art.metrics.vision import PixelVision  # noqa: E402
+from pyqmc_art.art.synthesis.curves import make_figure, make_measure, read_curves  # noqa: E402
+from pyqmc_art.art.synthesis.pool import Pool, as_tensor  # noqa: E402
 
 STREAM = Stream.from_seed(2)
 
@@ -52,7 +52,7 @@ def pool_of(images):
 
 
 def plan(kimg, every, **more):
-    return GanTraining(GanShape("dcgan", 16, 8, 8), Rules(), kimg, 8, snapshot_kimg=every, device="cpu",
+    return GanTraining(GanShape("dcgan", 16, 8, 8), Rules(), kimg=kimg, batch=8, snapshot_kimg=every, device="cpu",
                        checkpoint_every=0, **more)  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The pictures that a GAN learns from: chosen by role and hand, cut to squares of one size."""
+"""The pictures that a synthesizer learns from: chosen by role and hand, cut to squares of one size."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def open_pool(
     levels: str | tuple[int, ...] = (1,),
     monitor: Monitor | None = None,
 ) -> Pool:
-    """Read the pictures of a manifest or folder that a GAN shall learn from; see :func:`gather_pool`.
+    """Read the pictures of a manifest or folder that shall be learned from; see :func:`gather_pool`.
 
     Raises
     ------

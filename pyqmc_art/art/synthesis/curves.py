@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from pyqmc_art.art.gan.models import GanSynthesizer
-from pyqmc_art.art.gan.pool import Pool
 from pyqmc_art.art.metrics.appraisal import Gallery, appraise_pictures
 from pyqmc_art.art.metrics.memory import recall_training
 from pyqmc_art.art.metrics.vision import Vision
+from pyqmc_art.art.synthesis.pool import Pool
+from pyqmc_art.art.synthesis.snapshots import Measure
 from pyqmc_art.errors import InputError
-from pyqmc_art.protocols import Curve, Figure, Panel
+from pyqmc_art.protocols import Curve, Figure, Panel, Synthesizer
 from pyqmc_art.rng import Stream
 
 FEWEST: Final = 16
@@ -52,7 +52,7 @@ def make_measure(
     made: int = _MADE,
     held_out: Pool | None = None,
     likeness: Vision | None = None,
-) -> Callable[[GanSynthesizer], dict[str, float | str]]:
+) -> Measure:
     """Prepare to measure synthesizers against held-out pictures, or else against those they learn from.
 
     What a number says of quality is flattered by the latter; copying is tested for beside it in any case.
@@ -84,7 +84,7 @@ def make_measure(
     training = training.with_mirrors() if mirror else training
     reference = None if held_out is None else eye.features(real.images)
 
-    def measure(synthesizer: GanSynthesizer) -> dict[str, float | str]:
+    def measure(synthesizer: Synthesizer) -> dict[str, float | str]:
         images = synthesizer.sample(stream.fold("made"), made)
         pixels = np.ascontiguousarray((images * 255).round().byte().permute(0, 2, 3, 1).numpy())
         numbers = appraise_pictures(pixels, real, stream, samples=_HALVES).numbers
@@ -116,7 +116,7 @@ def _read_snapshots(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     try:
         lines = [json.loads(line) for line in place.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:
-        raise InputError(f"{place} cannot be read ({error}); give a model directory of train gan") from None
+        raise InputError(f"{place} cannot be read ({error}); give a trained model directory") from None
     return [line for line in lines if isinstance(line, dict) and "kimg" in line]
 
 

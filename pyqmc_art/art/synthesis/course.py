@@ -1,0 +1,232 @@
+"""A training counted in images shown: its plan, snapshots and history, resumed bit for bit; whatever is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from torch import nn
+
+from pyqmc_art.art.synthesis.maker import Maker
+from pyqmc_art.art.synthesis.pool import Pool
+from pyqmc_art.art.synthesis.snapshots import SUFFIX, Measure, Snapshots
+from pyqmc_art.art.synthesis.weights import count_images
+from pyqmc_art.errors import InputError, StoreError
+from pyqmc_art.learning.fit import Batches, FitResult, fit
+from pyqmc_art.learning.options import FitOptions
+from pyqmc_art.learning.pretrained import open_workplace
+from pyqmc_art.learning.turns import Turn
+from pyqmc_art.monitor import Silent
+from pyqmc_art.protocols import Monitor
+from pyqmc_art.rng import Stream
+
+_PLAN: Final = "plan.json"
+
+History: TypeAlias = tuple[Mapping[str, Any], ...]
+"""The trainings of a model, each with its images, options and the checksums of its pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How long and how to train; what is trained has options of its own.
+
+    Parameters
+    ----------
+    kimg : thousands of real images shown
+    batch : images of one step
+    learning_rate : constant
+    mirror : show half of the images mirrored
+    snapshot_kimg : thousands of images between snapshots; 0 makes one, at the end
+    seed : of weights, order, noise
+    checkpoint_every : steps
+    device : ``"auto"`` or ``"cpu"``
+    """
+
+    kimg: float = 50.0
+    batch: int = 32
+    learning_rate: float = 2e-4
+    mirror: bool = True
+    snapshot_kimg: float = 5.0
+    seed: int = 0
+    checkpoint_every: int = 200
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 2:
+            raise InputError(f"batch is {self.batch!r}; expected at least 2 images, or nothing can be normalised")
+        if not (math.isfinite(self.kimg) and self.kimg * 1000 >= self.batch):
+            raise InputError(f"kimg is {self.kimg}; expected at least one batch, {self.batch / 1000}")
+        if not (math.isfinite(self.snapshot_kimg) and self.snapshot_kimg >= 0):
+            raise InputError(f"snapshot_kimg is {self.snapshot_kimg}; expected at least 0")
+        _ = self.fit_options
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return round(self.kimg * 1000 / self.batch)
+
+    @property
+    def snapshot_every(self) -> int:
+        """Steps between snapshots."""
+        return max(1, round(self.snapshot_kimg * 1000 / self.batch)) if self.snapshot_kimg else self.steps
+
+    @property
+    def fit_options(self) -> FitOptions:
+        """For the one training loop."""
+        return FitOptions(
+            self.steps, self.learning_rate, "constant", clip=None, device=self.device,
+            checkpoint_every=self.checkpoint_every,
+        )  # fmt: skip
+
+    def trajectory(self) -> dict[str, Any]:
+        """What a resumed training must share, as JSON values; it may go on for longer than planned."""
+        left_out = ("kimg", "snapshot_kimg", "checkpoint_every", "device")
+        plan = {name: value for name, value in dataclasses.asdict(self).items() if name not in left_out}
+        kept: dict[str, Any] = json.loads(json.dumps(plan))
+        return kept
+
+
+@dataclass(frozen=True)
+class Craft:
+    """What is trained, as the course sees it.
+
+    Parameters
+    ----------
+    label : in messages
+    model : with a buffer ``images`` that counts all images shown
+    turns : losses of a step
+    batches : see :func:`pyqmc_art.learning.fit.fit`
+    follow : told the steps done, after each: averages and steers; gives what is to be logged
+    describe : what else a snapshot logs
+    finish : makes the synthesizer, given the history
+    save : writes the model directory, given history, folder, log and force
+    """
+
+    label: str
+    model: nn.Module
+    turns: Sequence[Turn]
+    batches: Batches
+    follow: Callable[[int], Mapping[str, float | str]]
+    describe: Callable[[], Mapping[str, float | str]]
+    finish: Callable[[History], Maker]
+    save: Callable[[History, Path, str, bool], object]
+
+    @property
+    def images(self) -> int:
+        """Images shown so far, earlier trainings included."""
+        return int(self.model.images)  # type: ignore[arg-type]
+
+
+def follow_course(
+    craft: Craft,
+    plan: Plan,
+    pool: Pool,
+    out: str | os.PathLike[str] | None,
+    *,
+    stream: Stream,
+    tune: str | os.PathLike[str] | None = None,
+    history: History = (),
+    measure: Measure | None = None,
+    resume: bool = False,
+    force: bool = False,
+    monitor: Monitor | None = None,
+    until: int | None = None,
+) -> tuple[FitResult, History]:
+    """Train as planned; gives how it ended, and the history with this training in it.
+
+    Parameters
+    ----------
+    out : model directory to write; checkpoints lie in ``OUT.training`` until it is complete, snapshots in
+        ``OUT.snapshots``
+    tune, history : where this training starts from, and the trainings before
+    until : leave after so many steps, as if stopped there; nothing but the checkpoint is written then
+
+    Raises
+    ------
+    InputError
+        For another plan on resume, or an ``out`` in use.
+    Interrupted
+        After Ctrl-C.
+    NumericalError
+        When a loss stops being finite.
+    """
+    work, show = _prepare(out, resume, force)
+    if work is not None:
+        keep_plan(work, plan.trajectory() | {"tune": str(tune or ""), "pictures": sorted(pool.digests)}, resume)
+    begun = count_images(history)
+    snapshots = Snapshots(show, plan.snapshot_every, plan.steps)
+
+    def after(_: nn.Module, step: int) -> dict[str, float | str]:
+        facts = dict(craft.follow(step))
+        if snapshots.due(step):
+            synthesizer = craft.finish(_append(history, plan, pool, craft.images - begun))
+            facts |= snapshots.take(synthesizer, measure)
+            facts |= craft.describe()
+        return facts
+
+    result = fit(
+        craft.model, craft.turns, craft.batches, plan.fit_options, stream=stream.fold("fit"), out=work, resume=resume,
+        after=after, monitor=monitor or Silent(), label=craft.label, until=until,
+    )  # fmt: skip
+    craft.model.cpu()
+    whole = _append(history, plan, pool, craft.images - begun)
+    if result.stopped == "steps" and out is not None and work is not None:
+        craft.save(whole, Path(out), (work / "log.jsonl").read_text("utf-8"), force)
+        shutil.rmtree(work, ignore_errors=True)
+    return result, whole
+
+
+def _append(history: History, plan: Plan, pool: Pool, images: int) -> History:
+    stage = {
+        "stage": "tune" if history else "pre-train",
+        "images": images,
+        "kimg": images / 1000,
+        "pictures": len(pool.names),
+        "cuts": len(pool),
+        "sha256": list(pool.digests),
+        "options": plan.trajectory(),
+    }
+    return (*history, stage)
+
+
+def _prepare(out: str | os.PathLike[str] | None, resume: bool, force: bool) -> tuple[Path | None, Path | None]:
+    """Folders of checkpoints and snapshots beside the model directory."""
+    place, work = open_workplace(out, resume, force)
+    if place is None:
+        return None, None
+    show = place.with_name(f"{place.name}.snapshots")
+    if not resume:
+        for sheet in show.glob(f"*{SUFFIX}"):
+            sheet.unlink()
+    return work, show
+
+
+def keep_plan(work: Path, plan: Mapping[str, Any], resume: bool) -> None:
+    """Keep what a resumed training must share, or compare with what is kept.
+
+    Raises
+    ------
+    InputError
+        When a resumed training has another plan.
+    """
+    place = work / _PLAN
+    try:
+        if resume and place.exists():
+            kept = json.loads(place.read_text("utf-8"))
+            changed = [name for name in plan if kept.get(name) != plan[name]]
+            if changed:
+                raise InputError(
+                    f"{work} holds a training with other {', '.join(changed)}; give the same again, or remove it"
+                )
+            return
+        work.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(plan), "utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write {place} ({error.strerror}); is there room?") from error

@@ -6,15 +6,21 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
 from pyqmc_art import options
 from pyqmc_art.errors import InputError
 
+if TYPE_CHECKING:
+    from pyqmc_art.art.synthesis.maker import Maker
+
 _Many = Parameter(consume_multiple=True)
 _MOST: Final = 10**7
+_OF_FIELDS: Final = ("m2", "lam")
+_OF_DIFFUSION: Final = ("label", "guidance", "sampler", "steps")
+_OF_PICTURES: Final = ("truncation", *_OF_DIFFUSION)
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,15 @@ class GenerateFlags:
     lam
         For a flow that was trained for a range: quartic coupling to draw at.
     truncation
-        For pictures: below 1 for less variety and more likeness to the average.
+        For a GAN: below 1 for less variety and more likeness to the average.
+    label
+        For a diffusion model with classes: the one to draw; default: each as often as it was learned with.
+    guidance
+        For classes: above 1 for more typical pictures.
+    sampler
+        For a diffusion model: heun or euler (flow), ddim or ddpm (epsilon, v).
+    steps
+        Of the sampler; default: about twenty looks of the network.
     threads
         Default: OMP_NUM_THREADS, or else all cores.
     force
@@ -50,6 +64,10 @@ class GenerateFlags:
     m2: float | None = None
     lam: float | None = None
     truncation: float | None = None
+    label: str | None = None
+    guidance: float | None = None
+    sampler: str | None = None
+    steps: Annotated[int | None, options.WHOLE] = None
     threads: Annotated[int | None, options.WHOLE] = None
     force: bool = False
 
@@ -123,8 +141,7 @@ def _generate_fields(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] 
     from pyqmc_art.proposals.draws import draw_fields, write_draws
     from pyqmc_art.proposals.models import load_flow
 
-    if chosen.truncation is not None:
-        raise InputError("truncation is for pictures; the model draws fields")
+    _refuse(chosen, "a flow", *_OF_PICTURES)
     threads = chosen.threads or default_threads()
     flow = load_flow(model, threads=threads)
     asked = {name: getattr(chosen, name) for name in ("m2", "lam") if getattr(chosen, name) is not None}
@@ -140,28 +157,45 @@ def _generate_fields(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] 
     print(f"wrote {written}")
 
 
-def _generate_pictures(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] | None) -> None:
+def _generate_gan(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] | None) -> None:
     from pyqmc_art.art.gan.models import load_gan
+
+    _refuse(chosen, "a GAN", *_OF_FIELDS, *_OF_DIFFUSION)
+    truncation = 1.0 if chosen.truncation is None else chosen.truncation
+    _write_pictures(dataclasses.replace(load_gan(model), truncation=truncation), chosen, seeds)
+
+
+def _generate_diffusion(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] | None) -> None:
+    from pyqmc_art.art.diffusion.models import Manner, load_diffusion
+
+    _refuse(chosen, "a diffusion model", *_OF_FIELDS, "truncation")
+    guidance = 1.0 if chosen.guidance is None else chosen.guidance
+    made = Manner(chosen.sampler, chosen.steps, guidance, chosen.label)
+    _write_pictures(load_diffusion(model, made), chosen, seeds)
+
+
+def _refuse(chosen: GenerateFlags, what: str, *names: str) -> None:
+    """Refuse flags that mean nothing for a kind of model."""
+    for name in names:
+        if getattr(chosen, name) is not None:
+            raise InputError(f"{name} was given, and {what} has none; leave it out")
+
+
+def _write_pictures(maker: Maker, chosen: GenerateFlags, seeds: tuple[int, ...] | None) -> None:
     from pyqmc_art.art.synthesis.generation import describe_pictures, write_pictures
     from pyqmc_art.backends import default_threads
     from pyqmc_art.learning.threads import limit_torch
     from pyqmc_art.monitor import choose_monitor
 
-    if chosen.m2 is not None or chosen.lam is not None:
-        raise InputError("m2 and lam are for flows; a GAN has neither")
     named = seeds or tuple(range(chosen.seed, chosen.seed + (chosen.n or 0)))
-    synthesizer = dataclasses.replace(
-        load_gan(model), truncation=1.0 if chosen.truncation is None else chosen.truncation
-    )
     with limit_torch(chosen.threads or default_threads()):
-        written = write_pictures(
-            synthesizer, Path(str(chosen.out)), named, force=chosen.force, monitor=choose_monitor()
-        )
-    print(describe_pictures(synthesizer, written, len(named)))
+        written = write_pictures(maker, Path(str(chosen.out)), named, force=chosen.force, monitor=choose_monitor())
+    print(describe_pictures(maker, written, len(named)))
 
 
 GENERATORS: Final[Mapping[str, Callable[[Path, GenerateFlags, tuple[int, ...] | None], None]]] = {
     "flow": _generate_fields,
-    "gan": _generate_pictures,
+    "gan": _generate_gan,
+    "diffusion": _generate_diffusion,
 }
 """Kind of a model directory -> what draws from it."""

@@ -55,6 +55,8 @@ HOMES = {
     "torch": ("learning", "proposals", "art"),
     "timm": ("art.detectors",),
     "diffusers": ("art.diffusion", "learning"),
+    "transformers": ("art.diffusion",),
+    "peft": ("art.diffusion",),
     "h5py": ("store",),
     "matplotlib": ("report",),
     "jinja2": ("report",),

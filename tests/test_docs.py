@@ -39,6 +39,7 @@ COMMANDS = (
     "train detector",
     "train flow",
     "train gan",
+    "train diffusion",
     "generate",
     "train vae",
     "train block-flow",

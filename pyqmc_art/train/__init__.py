@@ -6,10 +6,11 @@ import cyclopts
 
 from pyqmc_art.train.block_flow import block_flow
 from pyqmc_art.train.detector import detector
+from pyqmc_art.train.diffusion import diffusion
 from pyqmc_art.train.flow import flow
 from pyqmc_art.train.gan import gan
 from pyqmc_art.train.vae import vae
 
 app = cyclopts.App(name="train", help="Train models from data.")
-for command in (detector, flow, block_flow, vae, gan):
+for command in (detector, flow, block_flow, vae, gan, diffusion):
     app.command(command)

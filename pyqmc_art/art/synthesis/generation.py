@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from pyqmc_art.art.synthesis.snapshots import COLUMNS, lay_out
 from pyqmc_art.errors import InputError, StoreError
 from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Monitor
+
+_CHUNK: Final = 16
 
 
 def describe_pictures(synthesizer: Maker, manifest: Path, count: int) -> str:
@@ -58,11 +61,13 @@ def write_pictures(
     images, rows = [], []
     watch.start("generating", len(seeds))
     try:
-        for seed in seeds:
-            images.append(synthesizer.draw([seed]))
-            path = write_picture(place / f"{synthesizer.name}-{seed:06d}.png", images[-1][0])
-            rows.append(measured(_describe(synthesizer, path, seed), read_picture(path)))
-            watch.advance(1)
+        for begin in range(0, len(seeds), _CHUNK):
+            chunk = seeds[begin : begin + _CHUNK]
+            images.append(synthesizer.draw(chunk))
+            for seed, image in zip(chunk, images[-1], strict=True):
+                path = write_picture(place / f"{synthesizer.name}-{seed:06d}.png", image)
+                rows.append(measured(_describe(synthesizer, path, seed), read_picture(path)))
+            watch.advance(len(chunk))
     finally:
         watch.finish()
     write_picture(place.with_name(f"{place.name}-sheet.png"), lay_out(np.concatenate(images), COLUMNS))

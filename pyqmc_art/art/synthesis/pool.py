@@ -32,29 +32,68 @@ class Pool:
     images : uint8, shape (n, size, size, 3)
     owners : shape (n,), number of the picture that each was cut from
     names, digests : path and checksum of each picture
+    roles, hands : of each picture, where they are known
     """
 
     images: NDArray[np.uint8]
     owners: NDArray[np.int64]
     names: tuple[str, ...]
     digests: tuple[str, ...]
+    roles: tuple[str, ...] = ()
+    hands: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def batches(self, batch: int, mirror: bool, stream: Stream) -> Callable[[int], Tensor]:
-        """Give batch 0, 1, ... as float32 (batch, 3, size, size) from -1 to 1, each image mirrored or not."""
+    def order(
+        self, batch: int, mirror: bool, stream: Stream
+    ) -> Callable[[int], tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+        """Give the numbers of the images of batch 0, 1, ..., and which of them are mirrored."""
         order = Shuffled(len(self), batch, stream.fold("order"))
         flips = stream.fold("mirror")
 
+        def give(number: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+            turned = flips.at(number).uniform("user", np.arange(batch), 1)[0] < 0.5
+            return order(number), turned & mirror
+
+        return give
+
+    def batches(self, batch: int, mirror: bool, stream: Stream) -> Callable[[int], Tensor]:
+        """Give batch 0, 1, ... as float32 (batch, 3, size, size) from -1 to 1, each image mirrored or not."""
+        order = self.order(batch, mirror, stream)
+
         def give(number: int) -> Tensor:
-            chosen = self.images[order(number)]
-            if mirror:
-                turned = flips.at(number).uniform("user", np.arange(batch), 1)[0] < 0.5
-                chosen[turned] = chosen[turned, :, ::-1]
+            numbers, turned = order(number)
+            chosen = self.images[numbers]
+            chosen[turned] = chosen[turned, :, ::-1]
             return as_tensor(chosen)
 
         return give
+
+    def classify(self, by: str) -> tuple[dict[str, int], NDArray[np.int64]]:
+        """Sort the images into classes by ``"role"`` or ``"hand"``.
+
+        Returns
+        -------
+        Classes by name with their numbers of images, and the class of each image.
+
+        Raises
+        ------
+        InputError
+            When a picture has none, or all have the same.
+        """
+        labels = {"role": self.roles, "hand": self.hands}.get(by)
+        if labels is None:
+            raise InputError(f"classes is {by!r}; expected role or hand")
+        unnamed = [name for name, label in zip(self.names, labels, strict=False) if not label]
+        if unnamed or len(labels) != len(self.names):
+            first = f", {unnamed[0]} for one" if unnamed else ""
+            raise InputError(f"{len(unnamed) or len(self.names)} pictures have no {by}{first}; leave them out")
+        names = sorted(set(labels))
+        if len(names) < 2:
+            raise InputError(f"all pictures have the {by} {names[0]}; expected at least two classes, or none at all")
+        numbers = np.array([names.index(label) for label in labels], np.int64)[self.owners]
+        return {name: int((numbers == k).sum()) for k, name in enumerate(names)}, numbers
 
 
 def as_tensor(images: NDArray[np.uint8]) -> Tensor:
@@ -136,4 +175,5 @@ def gather_pool(
     if not images:
         raise InputError("there are no pictures to learn from; expected at least one")
     names = tuple(row.path for row in rows)
-    return Pool(np.concatenate(images), np.array(owners, np.int64), names, tuple(digests))
+    roles, hands = tuple(row.role for row in rows), tuple(row.hand for row in rows)
+    return Pool(np.concatenate(images), np.array(owners, np.int64), names, tuple(digests), roles, hands)

@@ -1,0 +1,1 @@
+"""Makers of pictures that undo noise, autoencoders, and Stable Diffusion from a local directory."""

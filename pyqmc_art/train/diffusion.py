@@ -1,0 +1,100 @@
+"""The command ``pyqmc-art train diffusion``."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pyqmc_art import options
+from pyqmc_art.data import tell
+from pyqmc_art.errors import InputError
+from pyqmc_art.train.pictures import ALL, PictureFlags, announce, settle
+
+if TYPE_CHECKING:
+    from pyqmc_art.art.diffusion.training import DiffusionTraining
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionFlags(PictureFlags):
+    """What ``train diffusion`` takes beside what all makers of pictures take.
+
+    Parameters
+    ----------
+    resolution
+        Side of the images in pixels, a power of two; default: 32, with --tune that of the model.
+    width
+        Channels at the largest size of the network, a multiple of 8; default: 32.
+    depth
+        Blocks at each size of the network; default: 1.
+    objective
+        What the network answers: flow, epsilon or v; default: flow.
+    classes
+        none, role or hand: what pictures can be asked for later.
+    drop
+        Share of the examples whose class is hidden, for guidance.
+    sampler
+        For the sheets: heun or euler (flow), ddim or ddpm (epsilon, v).
+    steps
+        Of that sampler; default: about twenty looks of the network.
+    """
+
+    resolution: Annotated[int | None, options.WHOLE] = None
+    width: Annotated[int | None, options.WHOLE] = None
+    depth: Annotated[int | None, options.WHOLE] = None
+    objective: str | None = None
+    classes: str = "none"
+    drop: float = 0.1
+    sampler: str | None = None
+    steps: Annotated[int | None, options.WHOLE] = None
+
+
+def diffusion(
+    *,
+    config: options.ConfigFile = None,
+    print_config: options.PrintConfig = False,
+    settings: Annotated[DiffusionFlags, ALL] = DiffusionFlags(),
+) -> int:
+    """Train a diffusion model on pictures, or tune one: a model directory for generate, and sheets on the way."""
+    chosen = settle(settings, config)
+    if print_config:
+        print(options.as_toml(dataclasses.asdict(chosen)))
+        return 0
+    return _train(chosen)
+
+
+def _train(chosen: DiffusionFlags) -> int:
+    from pyqmc_art.backends import default_threads
+    from pyqmc_art.monitor import choose_monitor
+
+    try:
+        from pyqmc_art.art.diffusion.command import train_command
+        from pyqmc_art.art.synthesis.command import Metrics
+    except ImportError as reason:
+        raise InputError(f"train diffusion needs {reason.name}; pip install 'pyqmc-art[learn,art]'") from reason
+    outcome = train_command(
+        chosen.choice, _plan(chosen), Path(str(chosen.out)), tune=chosen.tune,
+        metrics=Metrics(chosen.metrics, chosen.metrics_size), monitor=choose_monitor(), announce=announce,
+        resume=chosen.resume, force=chosen.force, dry_run=chosen.dry_run, threads=chosen.threads or default_threads(),
+    )  # fmt: skip
+    return tell(outcome)
+
+
+def _plan(chosen: DiffusionFlags) -> DiffusionTraining:
+    """Options with the usual values, or with those of the model that is tuned."""
+    from pyqmc_art.art.diffusion.denoiser import DenoiserShape
+    from pyqmc_art.art.diffusion.models import Manner, read_shape
+    from pyqmc_art.art.diffusion.training import DiffusionTraining
+
+    start = DenoiserShape() if chosen.tune is None else read_shape(chosen.tune)[0]
+    asked: dict[str, Any] = {
+        "size": chosen.resolution, "width": chosen.width, "depth": chosen.depth, "objective": chosen.objective,
+    }  # fmt: skip
+    shape = dataclasses.replace(start, **{name: value for name, value in asked.items() if value is not None})
+    usual = DiffusionTraining()
+    return DiffusionTraining(
+        shape, chosen.classes, chosen.drop, chosen.average, Manner(chosen.sampler, chosen.steps),
+        batch=chosen.train_batch_size or usual.batch, learning_rate=chosen.learning_rate or usual.learning_rate,
+        **chosen.pace,
+    )  # fmt: skip

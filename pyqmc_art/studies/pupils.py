@@ -40,6 +40,8 @@ CRAMMED_RATE: Final = 1e-3
 CRAMMED_LATENT: Final = 8
 """With which a GAN knows a dozen pictures by heart after a thousand steps: little that could vary, and no noise."""
 LATENT: Final = 100
+DIFFUSION_BATCH: Final = 16
+DIFFUSION_RATE: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -196,11 +198,39 @@ def _train_gan(
         learning_rate=max(habit.learning_rate, CRAMMED_RATE if lesson.crammed else 0.0), mirror=lesson.mirrored,
         snapshot_kimg=lesson.every, seed=lesson.seed,
     )  # fmt: skip
-    resume = folder.with_name(f"{folder.name}.training").exists()
     return train_gan(
-        pool, training, folder, tune=tune, measure=measure, resume=resume, threads=THREADS, monitor=monitor
+        pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
     )
 
 
-TEACHERS: Final[Mapping[str, Teacher]] = dict.fromkeys(GANS, Teacher(_train_gan, load_gan))
+def _train_diffusion(
+    lesson: Lesson, pool: Pool, folder: Path, tune: Path | None, measure: Measure | None, monitor: Monitor | None
+) -> object:
+    from pyqmc_art.art.diffusion.denoiser import DenoiserShape
+    from pyqmc_art.art.diffusion.training import DiffusionTraining, train_diffusion
+
+    training = DiffusionTraining(
+        shape=DenoiserShape(lesson.size, 8 * max(1, round(lesson.width / 8))), kimg=lesson.kimg,
+        batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every,
+        seed=lesson.seed,
+    )  # fmt: skip
+    return train_diffusion(
+        pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
+    )
+
+
+def _load_diffusion(folder: Path) -> Maker:
+    from pyqmc_art.art.diffusion.models import load_diffusion
+
+    return load_diffusion(folder)
+
+
+def _is_begun(folder: Path) -> bool:
+    return folder.with_name(f"{folder.name}.training").exists()
+
+
+TEACHERS: Final[Mapping[str, Teacher]] = {
+    **dict.fromkeys(GANS, Teacher(_train_gan, load_gan)),
+    "diffusion": Teacher(_train_diffusion, _load_diffusion),
+}
 """Kind -> its teacher."""

@@ -37,7 +37,7 @@ class Synthesis:
     Parameters
     ----------
     kinds
-        Synthesizers: dcgan, light, stylegan2.
+        Synthesizers: dcgan, light, stylegan2, diffusion.
     manifest
         Manifest or folder of pictures; without one, simulated originals are painted.
     hand
@@ -81,7 +81,7 @@ class Synthesis:
     few: int = 12
     few_kimg: float = 12.0
     vision: str = "auto"
-    sight: int = 64
+    sight: int = 32
     collection: int = 1
 
     name: ClassVar[str] = "synthesis"

@@ -14,6 +14,7 @@ from pyqmc_art.rng import Stream
 from pyqmc_art.store import provenance
 
 STUDIES: Final[dict[str, str]] = {
+    "arms-race": "arms_race:ArmsRace",
     "confounds": "confounds:Confounds",
     "critical-slowing-down": "critical_slowing:CriticalSlowingDown",
     "forgery": "forgery:Forgery",

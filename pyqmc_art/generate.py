@@ -174,6 +174,13 @@ def _generate_diffusion(model: Path, chosen: GenerateFlags, seeds: tuple[int, ..
     _write_pictures(load_diffusion(model, made), chosen, seeds)
 
 
+def _generate_vae(model: Path, chosen: GenerateFlags, seeds: tuple[int, ...] | None) -> None:
+    from pyqmc_art.art.autoencoder.models import load_autoencoder
+
+    _refuse(chosen, "an autoencoder", *_OF_FIELDS, *_OF_PICTURES)
+    _write_pictures(load_autoencoder(model), chosen, seeds)
+
+
 def _refuse(chosen: GenerateFlags, what: str, *names: str) -> None:
     """Refuse flags that mean nothing for a kind of model."""
     for name in names:
@@ -197,5 +204,6 @@ GENERATORS: Final[Mapping[str, Callable[[Path, GenerateFlags, tuple[int, ...] | 
     "flow": _generate_fields,
     "gan": _generate_gan,
     "diffusion": _generate_diffusion,
+    "autoencoder": _generate_vae,
 }
 """Kind of a model directory -> what draws from it."""

@@ -40,6 +40,7 @@ COMMANDS = (
     "train flow",
     "train gan",
     "train diffusion",
+    "train autoencoder",
     "generate",
     "train vae",
     "train block-flow",

@@ -23,7 +23,7 @@ class DiffusionFlags(PictureFlags):
     Parameters
     ----------
     resolution
-        Side of the images in pixels, a power of two; default: 32, with --tune that of the model.
+        Side of the images in pixels, a power of two; default: 32, with --tune or --autoencoder that of the model.
     width
         Channels at the largest size of the network, a multiple of 8; default: 32.
     depth
@@ -34,6 +34,8 @@ class DiffusionFlags(PictureFlags):
         none, role or hand: what pictures can be asked for later.
     drop
         Share of the examples whose class is hidden, for guidance.
+    autoencoder
+        Model directory of train autoencoder, whose latent map is denoised in place of the pixels.
     sampler
         For the sheets: heun or euler (flow), ddim or ddpm (epsilon, v).
     steps
@@ -46,6 +48,7 @@ class DiffusionFlags(PictureFlags):
     objective: str | None = None
     classes: str = "none"
     drop: float = 0.1
+    autoencoder: Path | None = None
     sampler: str | None = None
     steps: Annotated[int | None, options.WHOLE] = None
 
@@ -83,18 +86,21 @@ def _train(chosen: DiffusionFlags) -> int:
 
 def _plan(chosen: DiffusionFlags) -> DiffusionTraining:
     """Options with the usual values, or with those of the model that is tuned."""
+    from pyqmc_art.art.autoencoder.models import read_shape as read_autoencoder
     from pyqmc_art.art.diffusion.denoiser import DenoiserShape
     from pyqmc_art.art.diffusion.models import Manner, read_shape
     from pyqmc_art.art.diffusion.training import DiffusionTraining
 
     start = DenoiserShape() if chosen.tune is None else read_shape(chosen.tune)[0]
+    if chosen.autoencoder is not None and chosen.tune is None:
+        start = DenoiserShape(read_autoencoder(chosen.autoencoder).size)
     asked: dict[str, Any] = {
         "size": chosen.resolution, "width": chosen.width, "depth": chosen.depth, "objective": chosen.objective,
     }  # fmt: skip
     shape = dataclasses.replace(start, **{name: value for name, value in asked.items() if value is not None})
     usual = DiffusionTraining()
     return DiffusionTraining(
-        shape, chosen.classes, chosen.drop, chosen.average, Manner(chosen.sampler, chosen.steps),
-        batch=chosen.train_batch_size or usual.batch, learning_rate=chosen.learning_rate or usual.learning_rate,
+        shape, chosen.classes, chosen.drop, chosen.average, str(chosen.autoencoder or ""),
+        Manner(chosen.sampler, chosen.steps), batch=chosen.train_batch_size or usual.batch, learning_rate=chosen.learning_rate or usual.learning_rate,
         **chosen.pace,
     )  # fmt: skip

@@ -75,7 +75,7 @@ def test_a_path_leads_from_picture_to_noise_and_an_answer_names_both(objective):
 def test_times_of_training_lie_on_the_path(objective):
     torch.manual_seed(0)
     times = NoisePath(objective).draw_times(4000)
-    assert 0 <= float(times.min())
+    assert float(times.min()) >= 0
     assert float(times.max()) <= 1
     assert abs(float(times.mean()) - 0.5) < 5 * math.sqrt(1 / 12 / 4000)
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyqmc_art.art.commands import Outcome
+from pyqmc_art.art.diffusion.codec import Codec, LatentCodec
 from pyqmc_art.art.diffusion.price import price_diffusion
-from pyqmc_art.art.diffusion.training import DiffusionTraining, find_classes, train_diffusion
+from pyqmc_art.art.diffusion.training import DiffusionTraining, choose_codec, find_classes, train_diffusion
 from pyqmc_art.art.synthesis.command import (
     Choice,
     Metrics,
@@ -62,9 +63,10 @@ def train_command(
     pool = open_pool(choice.manifest, training.shape.size, choice.roles, choice.hand, choice.levels, monitor)
     classes, _ = find_classes(pool, training.classes, tune)
     training.made.settle(training.shape, classes)
-    announce(_introduce(pool, training, tune, classes))
+    codec = choose_codec(pool, training, tune)
+    announce(_introduce(pool, training, tune, classes, codec))
     if dry_run:
-        announce(str(price_diffusion(training, len(classes), threads)))
+        announce(str(price_diffusion(training, codec, len(classes), threads)))
         return Outcome("nothing was trained (dry run)")
     measure = prepare_measure(pool, training, metrics, announce, threads)
     with name_resume():
@@ -80,9 +82,15 @@ def train_command(
     )  # fmt: skip
 
 
-def _introduce(pool: Pool, training: DiffusionTraining, tune: Path | None, classes: dict[str, int]) -> str:
+def _introduce(
+    pool: Pool, training: DiffusionTraining, tune: Path | None, classes: dict[str, int], codec: Codec
+) -> str:
     what = "training a diffusion model" if tune is None else f"tuning {tune}, a diffusion model,"
     known = ", ".join(f"{name} {n}" for name, n in classes.items())
-    return f"{what} {describe_task(pool, training, training.shape.size)}; objective {training.shape.objective}" + (
-        f"; classes {known}" if known else ""
+    inside = (
+        f" on a latent map {codec.channels} x {codec.side} x {codec.side}" if isinstance(codec, LatentCodec) else ""
+    )
+    return (
+        f"{what} {describe_task(pool, training, training.shape.size)}; objective {training.shape.objective}{inside}"
+        + (f"; classes {known}" if known else "")
     )

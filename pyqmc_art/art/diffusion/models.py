@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyqmc_art.art.diffusion.codec import Codec, PixelCodec
+from pyqmc_art.art.autoencoder.network import AutoencoderShape, build_autoencoder
+from pyqmc_art.art.diffusion.codec import Codec, LatentCodec, PixelCodec
 from pyqmc_art.art.diffusion.denoiser import Denoiser, DenoiserShape, build_denoiser
 from pyqmc_art.art.diffusion.learner import Learner
 from pyqmc_art.art.diffusion.samplers import choose_sampler, walk
@@ -184,10 +185,14 @@ def save_diffusion(
     StoreError
         When the disk refuses.
     """
+    codec = learner.codec
     configuration = {
         "shape": shape.configuration(), "classes": dict(classes), "history": [dict(stage) for stage in history],
+        "autoencoder": codec.autoencoder.shape.configuration() if isinstance(codec, LatentCodec) else None,
     }  # fmt: skip
     tensors = {"average": read_tensors(learner.average), "denoiser": read_tensors(learner.denoiser)}
+    if isinstance(codec, LatentCodec):
+        tensors["codec"] = read_tensors(codec)
     texts = {"log.jsonl": log} if log else {}
     return write_pretrained(folder, Pretrained(KIND, configuration, tensors, texts), force)
 
@@ -202,7 +207,7 @@ def load_diffusion(folder: str | os.PathLike[str], made: Manner = Manner()) -> D
     """
     stored = read_pretrained(folder, (KIND,))
     shape, classes = _describe(stored, folder)
-    history, codec = read_history(stored, folder), PixelCodec(shape.size)
+    history, codec = read_history(stored, folder), _build_codec(stored, shape, folder)
     denoiser = build_denoiser(shape, codec.side, codec.channels, len(classes), Stream.from_seed(0))
     fill(denoiser, stored.tensors, "average", folder)
     return DiffusionSynthesizer(
@@ -232,6 +237,25 @@ def load_learner(
     history = read_history(stored, folder)
     learner.images.fill_(count_images(history))
     return history
+
+
+def load_codec(folder: str | os.PathLike[str]) -> Codec:
+    """Read what the denoiser of a model directory works on."""
+    stored = read_pretrained(folder, (KIND,))
+    return _build_codec(stored, _describe(stored, folder)[0], folder)
+
+
+def _build_codec(stored: Pretrained, shape: DenoiserShape, folder: Any) -> Codec:
+    form = stored.configuration.get("autoencoder")
+    if form is None:
+        return PixelCodec(shape.size)
+    try:
+        network = build_autoencoder(AutoencoderShape(**form), Stream.from_seed(0))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{folder} does not say what autoencoder it holds ({error}); train it again") from None
+    codec = LatentCodec(network)
+    fill(codec, stored.tensors, "codec", folder)
+    return codec.eval()
 
 
 def read_shape(folder: str | os.PathLike[str]) -> tuple[DenoiserShape, dict[str, int]]:

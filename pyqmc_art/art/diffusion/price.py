@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pyqmc_art.art.diffusion.codec import Codec
 from pyqmc_art.art.diffusion.denoiser import Denoiser
 from pyqmc_art.art.diffusion.models import CHUNK, make_synthesizer
 from pyqmc_art.art.diffusion.training import DiffusionTraining, build_learner, give_batches
@@ -68,20 +69,22 @@ class _Look(nn.Module):
         return answer
 
 
-def price_diffusion(training: DiffusionTraining, classes: int = 0, threads: int | None = None) -> DiffusionCost:
+def price_diffusion(
+    training: DiffusionTraining, codec: Codec, classes: int = 0, threads: int | None = None
+) -> DiffusionCost:
     """Measure what a training costs on random pictures; nothing is kept.
 
     Parameters
     ----------
     training : how
+    codec : what is denoised
     classes : that the network knows
     threads : of torch; None changes nothing
     """
     stream = Stream.from_seed(training.seed).fold("price")
     pool = invent_pool(training.batch, training.shape.size, stream)
     with limit_torch(threads), torch.random.fork_rng([]):
-        learner = build_learner(training, classes, stream)
-        codec = learner.codec
+        learner = build_learner(training, codec, classes, stream)
         cost = estimate_cost(
             _Look(learner.denoiser), 1, shape=(codec.channels, codec.side, codec.side), batch=training.batch
         )

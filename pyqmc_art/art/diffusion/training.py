@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyqmc_art.art.diffusion.codec import Codec, PixelCodec
+from pyqmc_art.art.diffusion.codec import Codec, LatentCodec, PixelCodec, open_codec
 from pyqmc_art.art.diffusion.denoiser import DenoiserShape, build_denoiser
 from pyqmc_art.art.diffusion.learner import Learner
 from pyqmc_art.art.diffusion.models import (
     DiffusionSynthesizer,
     Manner,
+    load_codec,
     load_learner,
     make_synthesizer,
     read_shape,
@@ -28,6 +29,7 @@ from pyqmc_art.art.diffusion.models import (
 from pyqmc_art.art.synthesis.course import Craft, Plan, follow_course
 from pyqmc_art.art.synthesis.pool import Pool, as_tensor
 from pyqmc_art.art.synthesis.snapshots import Measure
+from pyqmc_art.art.synthesis.weights import digest_of
 from pyqmc_art.errors import InputError
 from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.learning.threads import limit_torch
@@ -48,6 +50,8 @@ class DiffusionTraining(Plan):
     classes : ``"none"``, ``"role"`` or ``"hand"``: what the model can be asked for
     drop : share of the examples whose class is hidden
     average : half-life of the averaged weights, in thousands of images
+    autoencoder : model directory whose latent map is denoised in place of the pixels; empty for the pixels. In what is
+        kept of a training its digest stands here
     made : how pictures are made for snapshots
     """
 
@@ -55,6 +59,7 @@ class DiffusionTraining(Plan):
     classes: str = "none"
     drop: float = 0.1
     average: float = 1.0
+    autoencoder: str = ""
     made: Manner = field(default_factory=Manner)
     learning_rate: float = field(default=5e-4, kw_only=True)
 
@@ -125,7 +130,9 @@ def train_diffusion(
         raise InputError(f"the images have {pool.images.shape[1]} pixels; the network takes {shape.size}")
     stream = Stream.from_seed(training.seed).fold("train diffusion")
     classes, labels = find_classes(pool, training.classes, tune)
-    learner = build_learner(training, len(classes), stream)
+    codec = choose_codec(pool, training, tune)
+    training = dataclasses.replace(training, autoencoder=digest_of(codec) if isinstance(codec, LatentCodec) else "")
+    learner = build_learner(training, codec, len(classes), stream)
     history = () if tune is None else load_learner(learner, tune, shape, classes)
     begun = int(learner.images)
 
@@ -147,9 +154,23 @@ def train_diffusion(
     return TrainedDiffusion(synthesizer, learner, result.loss, result.seconds)
 
 
-def build_learner(training: DiffusionTraining, classes: int, stream: Stream) -> Learner:
+def choose_codec(pool: Pool, training: DiffusionTraining, tune: str | os.PathLike[str] | None = None) -> Codec:
+    """Take what is denoised from the model that is tuned, from an autoencoder, or else take the pixels.
+
+    Raises
+    ------
+    InputError
+        When the autoencoder cannot be used, or a model that is tuned shall get another one.
+    """
+    if tune is not None:
+        if training.autoencoder:
+            raise InputError(f"{tune} keeps the autoencoder that it was trained with, or none; leave autoencoder out")
+        return load_codec(tune)
+    return open_codec(training.autoencoder, pool) if training.autoencoder else PixelCodec(training.shape.size)
+
+
+def build_learner(training: DiffusionTraining, codec: Codec, classes: int, stream: Stream) -> Learner:
     """Make what is trained, with random weights."""
-    codec = PixelCodec(training.shape.size)
     denoiser = build_denoiser(training.shape, codec.side, codec.channels, classes, stream)
     return Learner(denoiser, codec, training.shape.path, training.drop)
 

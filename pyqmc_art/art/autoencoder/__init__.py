@@ -1,0 +1,1 @@
+"""Variational autoencoders of pictures: makers of pictures themselves, and what latent diffusion works on."""

@@ -6,6 +6,7 @@ goes on where it stood.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -42,6 +43,8 @@ CRAMMED_LATENT: Final = 8
 LATENT: Final = 100
 DIFFUSION_BATCH: Final = 16
 DIFFUSION_RATE: Final = 1e-3
+LATENT_CHANNELS: Final = 16
+"""Of an autoencoder's map."""
 
 
 @dataclass(frozen=True)
@@ -210,13 +213,40 @@ def _train_diffusion(
     from pyqmc_art.art.diffusion.training import DiffusionTraining, train_diffusion
 
     training = DiffusionTraining(
-        shape=DenoiserShape(lesson.size, 8 * max(1, round(lesson.width / 8))), kimg=lesson.kimg,
+        shape=DenoiserShape(lesson.size, _eights(lesson.width)), kimg=lesson.kimg,
         batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every,
         seed=lesson.seed,
     )  # fmt: skip
     return train_diffusion(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
     )
+
+
+def _train_autoencoder(
+    lesson: Lesson, pool: Pool, folder: Path, tune: Path | None, measure: Measure | None, monitor: Monitor | None
+) -> object:
+    from pyqmc_art.art.autoencoder.network import AutoencoderShape
+    from pyqmc_art.art.autoencoder.training import AutoencoderTraining, train_autoencoder
+
+    # Few places with many numbers: pictures are drawn place by place, and what spans several of them is lost.
+    halvings = int(math.log2(lesson.size)) - 1
+    training = AutoencoderTraining(
+        shape=AutoencoderShape(lesson.size, _eights(lesson.width), halvings, LATENT_CHANNELS), kimg=lesson.kimg,
+        batch=DIFFUSION_BATCH, kl_weight=1.0, mirror=lesson.mirrored, snapshot_kimg=lesson.every, seed=lesson.seed,
+    )  # fmt: skip
+    return train_autoencoder(
+        pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
+    )
+
+
+def _load_autoencoder(folder: Path) -> Maker:
+    from pyqmc_art.art.autoencoder.models import load_autoencoder
+
+    return load_autoencoder(folder)
+
+
+def _eights(width: int) -> int:
+    return 8 * max(1, round(width / 8))
 
 
 def _load_diffusion(folder: Path) -> Maker:
@@ -231,6 +261,7 @@ def _is_begun(folder: Path) -> bool:
 
 TEACHERS: Final[Mapping[str, Teacher]] = {
     **dict.fromkeys(GANS, Teacher(_train_gan, load_gan)),
+    "vae": Teacher(_train_autoencoder, _load_autoencoder),
     "diffusion": Teacher(_train_diffusion, _load_diffusion),
 }
 """Kind -> its teacher."""

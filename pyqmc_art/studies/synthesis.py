@@ -37,7 +37,7 @@ class Synthesis:
     Parameters
     ----------
     kinds
-        Synthesizers: dcgan, light, stylegan2, diffusion.
+        Synthesizers: dcgan, light, stylegan2, vae, diffusion.
     manifest
         Manifest or folder of pictures; without one, simulated originals are painted.
     hand

@@ -90,6 +90,7 @@ TARGETS: Final = (
     Target("Spin glass, signs: 10 updates per ns", "heat-bath", "bimodal", 1 / 10, contender="avx512", isa="avx512"),
     Target("Spin glass, normal: 10 updates per ns", "heat-bath", "gaussian", 1 / 10, contender="avx512", isa="avx512"),
     Target("Force of phi^4: 1.2 ns per site at 14 x 14", "force", "14x14", 1.2, contender="1 thread"),
+    Target("Force of phi^4: two threads 1.7 times one at 512 x 512", "force", "512x512", 1.7, "1 thread", "2 threads"),
     Target("Draws of a flow: 3 times plain torch", "flow draws", "couplings", 3, "plain torch"),
     Target("Training of a flow: 2 times plain torch", "flow training", "couplings", 2, "plain torch"),
     Target("HMC: 10 times plain NumPy in effective samples of M", "hmc", "14x14", 10, "numpy by hand"),

@@ -24,6 +24,7 @@ from pyqmc_art.rng import Stream
 
 CHUNK: Final = 4
 _LARGEST: Final = 4096
+_LORA: Final = "pytorch_lora_weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def open_stable(folder: str | os.PathLike[str], request: Request) -> StableSynth
         if request.lora is not None:
             add_lora(pipeline, request.lora)
     factor = pipeline.vae_scale_factor
-    size = request.size or (pipeline.unet.config.sample_size * factor,) * 2
+    size = request.size or (found.size, found.size)
     if any(not factor <= side <= _LARGEST or side % factor for side in size):
         raise InputError(f"resolution is {size[0]} x {size[1]}; expected multiples of {factor} up to {_LARGEST}")
     return StableSynthesizer(pipeline, request, found.kind, found.digest(), size)
@@ -198,7 +199,7 @@ def add_lora(pipeline: Any, folder: Path) -> None:
 
     if find_spec("peft") is None:
         raise InputError("LoRA needs peft; pip install 'pyqmc-art[text]'")
-    weights = folder / "pytorch_lora_weights.safetensors"
+    weights = folder / _LORA
     if not weights.is_file():
         raise InputError(f"{folder} holds no {weights.name}; give the directory that a LoRA training wrote")
     try:

@@ -33,6 +33,7 @@ class StableFolder:
     variant : ``"fp16"`` where only such weights are there, else None
     weights : all files of weights
     inpaints : whether the network was made for inpainting alone, with nine channels
+    size : side of the pictures in pixels that it was trained for
     """
 
     path: Path
@@ -40,6 +41,7 @@ class StableFolder:
     variant: str | None
     weights: tuple[Path, ...]
     inpaints: bool
+    size: int
 
     def digest(self) -> str:
         """Name the weights and settings by their content: the beginning of a sha256."""
@@ -86,8 +88,12 @@ def open_folder(folder: str | os.PathLike[str]) -> StableFolder:
     for file in weights:
         _check_weights(file)
     fp16 = any(file.name.split(".")[1] == "fp16" for file in weights)
-    channels = _read_json(place / "unet" / "config.json").get("in_channels", 4)
-    return StableFolder(place, kind, "fp16" if fp16 else None, tuple(weights), channels == 9)
+    network, outside = (_read_json(place / part / "config.json") for part in ("unet", "vae"))
+    doublings = len(outside.get("block_out_channels", [0] * 4)) - 1
+    side = network.get("sample_size")
+    size = (side if isinstance(side, int) else 64) * 2**doublings
+    inpaints = network.get("in_channels") == 9
+    return StableFolder(place, kind, "fp16" if fp16 else None, tuple(weights), inpaints, size)
 
 
 def _find_kind(named: str) -> str | None:

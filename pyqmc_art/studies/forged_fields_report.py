@@ -12,6 +12,7 @@ from pyqmc_art.appraise.appraisal import DIFFERENT, LEVEL
 from pyqmc_art.appraise.correction import Correction
 from pyqmc_art.protocols import Cell, Curve, Figure, Findings, Panel, Table
 from pyqmc_art.stats.comparisons import adjust_holm
+from pyqmc_art.stats.hits import show_p_value
 
 if TYPE_CHECKING:
     from pyqmc_art.studies.forged_fields import Tried
@@ -101,7 +102,7 @@ def _detection(tried: Sequence[Tried]) -> Table:
         score = hits.accuracy
         rows.append((
             one.forgery.name, f"{score.value:.3f}", f"[{score.low:.3f}, {score.high:.3f}]", round(hits.n_effective),
-            f"{hits.p_value:.2g}", _show(one.best), f"{p['spectrum']:.2g}", f"{p['observables']:.2g}",
+            show_p_value(hits.p_value), _show(one.best), show_p_value(p['spectrum']), show_p_value(p['observables']),
             one.appraisal.verdict,
         ))  # fmt: skip
     return Table("detection", "Can a judge tell?", columns, tuple(rows), _DETECTION)
@@ -151,7 +152,10 @@ def _after(own: Correction | None) -> tuple[str | None, str | None]:
     if own.contest is None:
         return "too few left", None
     hits = own.contest.hits
-    return f"{hits.accuracy.value:.3f} [{hits.accuracy.low:.3f}, {hits.accuracy.high:.3f}]", f"{hits.p_value:.2g}"
+    return (
+        f"{hits.accuracy.value:.3f} [{hits.accuracy.low:.3f}, {hits.accuracy.high:.3f}]",
+        f"{show_p_value(hits.p_value)}",
+    )
 
 
 def _worst_before(own: Correction) -> float:

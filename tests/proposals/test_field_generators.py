@@ -72,3 +72,31 @@ def test_fields_that_are_none():
     for wrong in (np.zeros((5, 6)), np.zeros((1, 6, 6)), np.zeros((5, 2, 6))):
         with pytest.raises(InputError, match="fields have shape"):
             train_diffusion(wrong, 2, STREAM)
+
+
+def test_a_critic_learns_a_width_and_is_a_function_of_its_stream():
+    from pyqmc_art.proposals.field_critics import learn_critic
+
+    generator = np.random.default_rng(7)
+    x = smooth(900, 8)[..., None]
+    x[:450] *= 1.3
+    truth, folds = np.arange(900) < 450, np.arange(900) % 6
+    predict, loss = learn_critic(x, truth, folds, STREAM, 60)
+    assert loss < 0.6
+    other = smooth(200, 9)[..., None] * generator.choice([1.0, 1.3], 200)[:, None, None, None]
+    assert predict(other).shape == (200,)
+    again, same = learn_critic(x, truth, folds, STREAM, 60)
+    assert same == loss
+    assert np.array_equal(again(other), predict(other))
+
+
+def test_a_critic_without_information_does_not_claim_any():
+    from pyqmc_art.proposals.field_critics import learn_critic
+
+    x = smooth(300, 3)[..., None]
+    _, loss = learn_critic(x, np.arange(300) % 2 == 0, np.arange(300) // 50, STREAM, 50)
+    assert loss > 0.66
+    with pytest.raises(InputError, match="two axes"):
+        learn_critic(x[..., 0], np.arange(300) % 2 == 0, np.arange(300) // 50, STREAM)
+    with pytest.raises(InputError, match="one class"):
+        learn_critic(x, np.arange(300) < 250, np.arange(300) // 50, STREAM)

@@ -40,8 +40,8 @@ def _answer(found: Appraisal) -> str:
     said = (
         f"A and B differ: p = {show_p_value(found.p_value)} for all tests together."
         if found.verdict == DIFFERENT
-        else f"No test tells A and B apart at {LEVEL:.0%} (p = {show_p_value(found.p_value)} for all together). That is no "
-        "proof that they are the same: the intervals say how large a difference may have gone unseen."
+        else f"No test tells A and B apart at {LEVEL:.0%} (p = {show_p_value(found.p_value)} for all together). "
+        "That is no proof that they are the same: the intervals say how large a difference may have gone unseen."
     )
     parts = [f"A: {found.sizes[0]}. B: {found.sizes[1]}.", said]
     parts.append(f"The judge recognises members with {hits}; 0.5 is chance.")

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -34,6 +34,8 @@ class AppraiseFlags:
         Folder to write the corrected ensemble into.
     equalise
         For pictures: auto (default), none, or the side in pixels of the squares that are compared.
+    network
+        For fields on two axes: let a small network judge raw fields as well (needs torch).
     seed
         Of all random numbers.
     force
@@ -45,6 +47,7 @@ class AppraiseFlags:
     correct: str | None = None
     out: Path | None = None
     equalise: str | None = None
+    network: bool = False
     seed: Annotated[int, options.WHOLE] = 0
     force: bool = False
 
@@ -83,10 +86,10 @@ def _appraise(a: Path, b: Path, flags: AppraiseFlags) -> int:
     from pyqmc_art.monitor import choose_monitor
 
     place = None if flags.report is None else _choose_place(flags.report, flags.force)
-    asked = {} if flags.equalise is None else {"equalise": flags.equalise}
+    asked: dict[str, Any] = {} if flags.equalise is None else {"equalise": flags.equalise}
     found = judge_both(
-        a, b, seed=flags.seed, correct=flags.correct, out=flags.out, force=flags.force, monitor=choose_monitor(),
-        **asked,
+        a, b, seed=flags.seed, correct=flags.correct, out=flags.out, force=flags.force, network=flags.network,
+        monitor=choose_monitor(), **asked,
     )  # fmt: skip
     if flags.out is not None:
         print(f"wrote the corrected ensemble into {flags.out}", file=sys.stderr)

@@ -14,7 +14,7 @@ from pyqmc_art.appraise.contest import Contest
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.comparisons import adjust_holm
 from pyqmc_art.stats.estimate import Estimate
-from pyqmc_art.stats.hits import Hits
+from pyqmc_art.stats.hits import Hits, show_p_value
 from pyqmc_art.stats.profiles import Profiles, compare_profiles, find_peaks
 
 if TYPE_CHECKING:
@@ -190,9 +190,9 @@ class Appraisal:
         """Everything in a few lines."""
         lines = [
             f"A: {self.sizes[0]}", f"B: {self.sizes[1]}",
-            f"{self.verdict} (p = {self.p_value:.2g} for {', '.join(self.p_values)} together)",
+            f"{self.verdict} (p = {show_p_value(self.p_value)} for {', '.join(self.p_values)} together)",
             f"classifier two-sample test: {self.contest.hits}; judge: {_last(self.contest.spoke)}",
-            f"spectrum: p = {self.spectrum.profiles.p_value:.2g}"
+            f"spectrum: p = {show_p_value(self.spectrum.profiles.p_value)}"
             + (f"; peaks of B at {', '.join(f'{f:.3f}' for f in self.spectrum.peaks)}" if self.spectrum.peaks else ""),
             f"kernel distance ({self.kid_features}): {self.kid}",
             f"nearest neighbours: {self.memory}",

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.appraise.appraisal import FIELDS, PICTURES, Appraisal, Compared, SpectrumComparison
-from pyqmc_art.appraise.contest import BASIC, hold_contest
+from pyqmc_art.appraise.contest import BASIC, Judge, hold_contest
 from pyqmc_art.appraise.corrected import check_folder, write_corrected_fields
 from pyqmc_art.appraise.correction import METHODS, Correction
 from pyqmc_art.appraise.correction import correct as apply_correction
 from pyqmc_art.appraise.fields import FieldSet, check_alike, measure_both, open_fields
 from pyqmc_art.appraise.likeness import find_copies, find_kid
 from pyqmc_art.appraise.showing import show_momenta
+from pyqmc_art.art.sniffing import sniff_format
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Monitor
@@ -31,6 +32,7 @@ from pyqmc_art.stats.selection import average_blocks
 Floats = NDArray[np.float64]
 
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
+_START: Final = 32
 _DRAWS: Final = "fields.h5"
 
 
@@ -48,8 +50,11 @@ def find_kind(path: str | os.PathLike[str]) -> tuple[str, Path]:
     if not place.exists():
         raise InputError(f"{place} does not exist; expected a run file with fields, a folder of pictures or a manifest")
     with place.open("rb") as file:
-        start = file.read(len(_HDF5))
-    return (FIELDS if start == _HDF5 or place.suffix.lower() in (".h5", ".hdf5") else PICTURES), place
+        start = file.read(_START)
+    found = sniff_format(start)
+    if found is not None:
+        raise InputError(f"{place} is one picture ({found}); expected a folder of pictures or a manifest")
+    return (FIELDS if start.startswith(_HDF5) or place.suffix.lower() in (".h5", ".hdf5") else PICTURES), place
 
 
 def appraise(
@@ -60,6 +65,7 @@ def appraise(
     correct: str | None = None,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
+    network: bool = False,
     monitor: Monitor | None = None,
     **more: Any,
 ) -> Appraisal:
@@ -73,6 +79,7 @@ def appraise(
     correct : ``"mh"``, ``"drs"`` or ``"reweight"``: correct B towards A by what a judge says
     out : folder to write the corrected ensemble into
     force : write into a folder that is not empty
+    network : of fields on two axes: let a small network judge them as well; it needs torch
     monitor : hears of progress
     more : of pictures, ``equalise``; see :func:`pyqmc_art.appraise.galleries.appraise_pictures`
 
@@ -92,16 +99,19 @@ def appraise(
     place = None if out is None else check_folder(Path(out), force)
     stream, heard = Stream.from_seed(seed).fold("appraise"), monitor or Silent()
     if kind == PICTURES:
+        if network:
+            raise InputError(f"network is for fields; {a} holds pictures, which a network looks at anyway")
         from pyqmc_art.appraise.galleries import appraise_pictures
 
         return appraise_pictures(first, second, stream, seed=seed, monitor=heard, correct=correct, out=place, **more)
     if more:
         raise InputError(f"{' and '.join(more)} is for pictures; {a} holds fields")
+    judges = choose_judges(network)
     heard.start("appraise", 2)
     try:
         one, two = open_fields(first), open_fields(second)
         heard.advance(1)
-        found = appraise_fields(one, two, stream, seed=seed, correct=correct)
+        found = appraise_fields(one, two, stream, seed=seed, correct=correct, judges=judges)
         if place is not None and found.correction is not None:
             write_corrected_fields(place, one, two, found.correction, seed=seed, force=force)
         return found
@@ -110,13 +120,19 @@ def appraise(
 
 
 def appraise_fields(
-    a: FieldSet, b: FieldSet, stream: Stream, *, seed: int = 0, correct: str | None = None
+    a: FieldSet,
+    b: FieldSet,
+    stream: Stream,
+    *,
+    seed: int = 0,
+    correct: str | None = None,
+    judges: Sequence[Judge] = BASIC,
 ) -> Appraisal:
-    """Appraise two sets of fields; see :func:`appraise`."""
+    """Appraise two sets of fields; see :func:`appraise`. ``judges`` are those of the classifier two-sample test."""
     begun = time.perf_counter()
     check_alike(a, b)
     action = a.action if a.action is not None else b.action
-    contest = hold_contest(a.table, b.table, BASIC, stream.fold("contest"))
+    contest = hold_contest(a.table, b.table, judges, stream.fold("contest"))
     notes = []
     if a.action is not None and b.action is not None and a.action != b.action:
         targets = f"{_couplings(a)} and {_couplings(b)}"
@@ -127,7 +143,7 @@ def appraise_fields(
     for one in observables:
         for which, estimate in (("A", one.a), ("B", one.b)):
             notes += [f"{one.name} of {which}: {text}" for text in estimate.warnings]
-    correction = None if correct is None else correct_fields(a, b, found, correct, stream.fold("correct"))
+    correction = None if correct is None else correct_fields(a, b, found, correct, stream.fold("correct"), judges)
     memory = find_copies(a.table, b.table, "features")
     if memory.threshold == 0:
         notes.append("equal fields occur by chance on so small a lattice: whether B copies A cannot be told")
@@ -141,8 +157,30 @@ def appraise_fields(
     )  # fmt: skip
 
 
+def choose_judges(network: bool) -> tuple[Judge, ...]:
+    """Judges of fields; with ``network`` a small one of raw fields is among them.
+
+    Raises
+    ------
+    InputError
+        When torch is not installed.
+    """
+    if not network:
+        return BASIC
+    try:
+        from pyqmc_art.proposals.field_critics import learn_critic
+    except ImportError as reason:
+        raise InputError(f"a network needs {reason.name}; pip install 'pyqmc-art[learn]'") from None
+    return (*BASIC, Judge("network", "fields", learn_critic))
+
+
 def correct_fields(
-    a: FieldSet, b: FieldSet, measured: Sequence[Mapping[str, Floats]], method: str, stream: Stream
+    a: FieldSet,
+    b: FieldSet,
+    measured: Sequence[Mapping[str, Floats]],
+    method: str,
+    stream: Stream,
+    judges: Sequence[Judge] = BASIC,
 ) -> Correction:
     """Correct B towards A, and measure what was corrected beside the half of A that was kept apart.
 
@@ -150,8 +188,9 @@ def correct_fields(
     ----------
     measured : observables of each field of A and of B
     method : ``"mh"``, ``"drs"`` or ``"reweight"``
+    judges : whose weights are taken
     """
-    return find_corrected(a, b, measured, apply_correction(a.table, b.table, BASIC, method, stream))
+    return find_corrected(a, b, measured, apply_correction(a.table, b.table, judges, method, stream))
 
 
 def find_corrected(a: FieldSet, b: FieldSet, measured: Sequence[Mapping[str, Floats]], found: Correction) -> Correction:

@@ -27,12 +27,15 @@ Floats = NDArray[np.float64]
 
 MOST: Final = 4096
 """Fields of an ensemble that are looked at; of more, every second, third, ... one of each chain."""
+MOST_SITES: Final = 2**24
+"""Sites of all fields that are looked at: 128 MiB of them."""
 
 _AT_ONCE: Final = 2**22
 _SHORT: Final = 8
 """Saved fields of a chain below which nothing is known of its correlations: a chain is then one unit."""
 
-_LATTICE: Final = ("shape", "lattice", "boundary")
+LARGEST_PLANE: Final = 64
+"""Sites along an axis up to which the plane of momenta is kept."""
 _DRAWN: Final = "draws"
 REWEIGHTED: Final = "corrected by reweight"
 
@@ -112,6 +115,7 @@ def look_at(ensemble: Ensemble, name: str, most: int = MOST) -> FieldSet:
         raise InputError(f"{name} holds no fields; sample with --save-every, or generate fields from a model")
     told = ensemble.configuration
     replicas = fields.shape[1]
+    most = max(1, min(most, MOST_SITES // int(np.prod(fields.shape[2:]))))
     stride = max(1, -(-len(fields) * min(replicas, most) // most))
     raw = fields[::stride][:, : min(replicas, most)]
     if raw.dtype.kind not in "biuf":
@@ -218,7 +222,8 @@ def _describe_all(values: Floats) -> tuple[dict[str, Floats], Spectrum]:
     parts = [describe_fields(values[k : k + size]) for k in range(0, len(values), size)]
     numbers = {name: np.concatenate([one[name] for one, _ in parts]) for name in parts[0][0]}
     first = parts[0][1]
-    planes = None if first.plane is None else np.concatenate([s.plane for _, s in parts if s.plane is not None])
+    small = first.plane is not None and max(first.plane.shape[1:]) <= LARGEST_PLANE
+    planes = np.concatenate([s.plane for _, s in parts if s.plane is not None]) if small else None
     radial, angular = (np.concatenate([getattr(s, key) for _, s in parts]) for key in ("radial", "angular"))
     return numbers, Spectrum(first.frequency, radial, first.direction, angular, planes)
 

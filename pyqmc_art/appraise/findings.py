@@ -9,12 +9,12 @@ import numpy as np
 
 from pyqmc_art.appraise.appraisal import DIFFERENT, LEVEL, PICTURES, Appraisal
 from pyqmc_art.protocols import Cell, Curve, Figure, Findings, Panel, Table
-from pyqmc_art.stats.hits import Hits
+from pyqmc_art.stats.hits import Hits, show_p_value
 
 QUESTION: Final = "Are A and B the same distribution, and if not, where does it show?"
 _TESTS: Final = {
     "c2st": "A judge that learned from earlier members says of later ones whether they are of A or of B.",
-    "spectrum": "The largest difference of the spectra in any ring or sector, under permutations of blocks or works.",
+    "spectrum": "The largest difference of the spectra in any ring or sector, under 999 permutations of units.",
     "observables": "The largest deviation among all observables, by Holm's rule.",
 }
 
@@ -38,10 +38,10 @@ def tell(found: Appraisal) -> Findings:
 def _answer(found: Appraisal) -> str:
     hits = found.contest.hits
     said = (
-        f"A and B differ: p = {found.p_value:.2g} for all tests together."
+        f"A and B differ: p = {show_p_value(found.p_value)} for all tests together."
         if found.verdict == DIFFERENT
-        else f"No test tells A and B apart at {LEVEL:.0%} (p = {found.p_value:.2g} for all together). That is no proof "
-        "that they are the same: the intervals say how large a difference may have gone unseen."
+        else f"No test tells A and B apart at {LEVEL:.0%} (p = {show_p_value(found.p_value)} for all together). "
+        "That is no proof that they are the same: the intervals say how large a difference may have gone unseen."
     )
     parts = [f"A: {found.sizes[0]}. B: {found.sizes[1]}.", said]
     parts.append(f"The judge recognises members with {hits}; 0.5 is chance.")
@@ -61,8 +61,8 @@ def _answer(found: Appraisal) -> str:
 
 
 def _tests(found: Appraisal) -> Table:
-    rows: list[tuple[Cell, ...]] = [(name, f"{p:.2g}", _TESTS[name]) for name, p in found.p_values.items()]
-    caption = f"Each p-value by itself; all together by Holm's rule p = {found.p_value:.2g}."
+    rows: list[tuple[Cell, ...]] = [(name, show_p_value(p), _TESTS[name]) for name, p in found.p_values.items()]
+    caption = f"Each p-value by itself; all together by Holm's rule p = {show_p_value(found.p_value)}."
     return Table("tests", "Tests", ("test", "p-value", "what it asks"), tuple(rows), caption)
 
 
@@ -84,7 +84,7 @@ def _judges(found: Appraisal) -> Table:
 def _hits_row(name: str, hits: Hits, spoke: str) -> tuple[Cell, ...]:
     score = hits.accuracy
     interval = f"[{score.low:.3f}, {score.high:.3f}]"
-    return name, f"{score.value:.3f}", interval, round(hits.n_effective), f"{hits.p_value:.2g}", spoke
+    return name, f"{score.value:.3f}", interval, round(hits.n_effective), show_p_value(hits.p_value), spoke
 
 
 def _observables(found: Appraisal) -> Table:
@@ -98,7 +98,11 @@ def _distances(found: Appraisal) -> Table:
     memory = found.memory
     rows: tuple[tuple[Cell, ...], ...] = (
         (f"kernel distance, {found.kid_features}", found.kid, "unbiased: 0 for equal distributions"),
-        ("members of A with a near copy in B", str(memory.near), f"p = {memory.p_value:.2g}, {memory.reference}"),
+        (
+            "members of A with a near copy in B",
+            str(memory.near),
+            f"p = {show_p_value(memory.p_value)}, {memory.reference}",
+        ),
         ("copies", "yes" if memory.flagged else "no sign", "flag: p below 0.001"),
     )
     return Table("distances", "Distances", ("what", "value", "remark"), rows)

@@ -23,6 +23,7 @@ _CELLS: Final = 13
 """Places of the window along each side of a map, at most."""
 _MOST_PICTURES: Final = 120
 _FINEST: Final = 128
+_LONGEST: Final = 14
 
 
 def show_fingerprint(a: PictureSet, b: PictureSet) -> tuple[Figure, ...]:
@@ -84,7 +85,8 @@ def show_maps(a: PictureSet, b: PictureSet, stream: Stream) -> tuple[Figure, ...
 
 
 def _name_of(one: PictureSet, number: int) -> str:
-    return one.files.path(number).name
+    stem = one.files.path(number).stem
+    return stem if len(stem) <= _LONGEST else f"{stem[: _LONGEST - 3]}..."
 
 
 def _learn_pieces(a: PictureSet, b: PictureSet, side: int, stream: Stream) -> tuple[Discriminant, int]:

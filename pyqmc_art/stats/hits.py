@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,19 @@ from scipy.stats import hypergeom
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.stats.ranking import Score, balanced_accuracy
+
+LEAST_SHOWN: Final = 1e-300
+
+
+def show_p_value(p: float) -> str:
+    """Two digits of a p-value; one too small for a number of the machine is no zero.
+
+    Examples
+    --------
+    >>> show_p_value(0.0312), show_p_value(0.0)
+    ('0.031', 'below 1e-300')
+    """
+    return f"{p:.2g}" if p >= LEAST_SHOWN else f"below {LEAST_SHOWN:g}"
 
 
 @dataclass(frozen=True)
@@ -109,4 +123,4 @@ class Hits:
     def __str__(self) -> str:
         low, high = self.accuracy.low, self.accuracy.high
         n = f"{self.n_effective:.0f}"
-        return f"accuracy {self.accuracy.value:.3f} [{low:.3f}, {high:.3f}] of {n} (p = {self.p_value:.2g})"
+        return f"accuracy {self.accuracy.value:.3f} [{low:.3f}, {high:.3f}] of {n} (p = {show_p_value(self.p_value)})"

@@ -37,13 +37,13 @@ class Counterfeit:
     name : of the forgery
     how : it was made, in words
     fields : looked at
-    weigh : the exact log weights
+    weigh : the exact log weights; None where nobody knows them
     """
 
     name: str
     how: str
     fields: FieldSet
-    weigh: Weigh
+    weigh: Weigh | None
 
 
 def draw_scalar(action: Phi4, each: int, stream: Stream) -> Floats:
@@ -102,6 +102,30 @@ def forge_scalar(action: Phi4, each: int, strength: float, training: int, stream
                     lambda x: np.where(x.mean(axis=(1, 2)) < 0, np.inf, 0.0)),
     ]  # fmt: skip
     return [*found, _train_flow(action, each, training, stream.fold("flow"))]
+
+
+def generate_scalar(action: Phi4, each: int, training: int, stream: Stream) -> list[Counterfeit]:
+    """Let two generators learn from fields of the target, and draw from them; nobody knows their densities.
+
+    Parameters
+    ----------
+    action, each : as in :func:`forge_scalar`
+    training : steps of the diffusion model's training; the adversarial network makes half as many
+    """
+    from pyqmc_art.proposals.field_generators import train_adversarial, train_diffusion
+
+    learned = draw_scalar(action, each, stream.fold("learned from")).reshape(-1, *action.lattice.shape)
+    models: dict[str, tuple[Any, int]] = {
+        "diffusion": (train_diffusion(learned, training, stream.fold("diffusion")), training),
+        "GAN": (train_adversarial(learned, max(2, training // 2), stream.fold("GAN")), max(2, training // 2)),
+    }
+    found = []
+    for name, (model, steps) in models.items():
+        drawn = model.draw(stream.fold(f"draws of {name}"), each * CHAINS)
+        raw = drawn.reshape(each, CHAINS, *action.lattice.shape)
+        how = f"draws of a small network that learned from {len(learned)} fields in {steps} steps"
+        found.append(Counterfeit(name, how, wrap(name, raw, action), None))
+    return found
 
 
 def forge_spins(action: Ising, each: int, strength: float, stream: Stream) -> Counterfeit:

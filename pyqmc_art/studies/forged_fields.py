@@ -27,7 +27,16 @@ from pyqmc_art.rng import Stream
 from pyqmc_art.stats.estimate import Estimate
 from pyqmc_art.stats.resampling import jackknife
 from pyqmc_art.studies import forged_fields_report as report
-from pyqmc_art.studies.counterfeits import CHAINS, Counterfeit, draw_scalar, draw_spins, forge_scalar, forge_spins, wrap
+from pyqmc_art.studies.counterfeits import (
+    CHAINS,
+    Counterfeit,
+    draw_scalar,
+    draw_spins,
+    forge_scalar,
+    forge_spins,
+    generate_scalar,
+    wrap,
+)
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +54,7 @@ class Tried:
     ----------
     forgery : what it is
     appraisal : with the correction by the judge's weights
-    exact : the correction by the exact weights
+    exact : the correction by the exact weights; None, like all that follows, where these are not known
     best : accuracy of the best possible judge, whose logit is the exact one
     correlation, slope : of the judge's log weights with the exact ones among members of B; None where those are all
         the same
@@ -55,12 +64,12 @@ class Tried:
 
     forgery: Counterfeit
     appraisal: Appraisal
-    exact: Correction
-    best: float
+    exact: Correction | None
+    best: float | None
     correlation: Estimate | None
     slope: Estimate | None
-    agreement: float
-    log_weights: tuple[Floats, Floats]
+    agreement: float | None
+    log_weights: tuple[Floats, Floats] | None
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,8 @@ class ForgedFields:
         Fields of each of 64 chains.
     training
         Steps of the flow's training.
+    generators
+        Steps of the diffusion model's training; the adversarial network makes half as many.
     """
 
     extent: int = 6
@@ -95,16 +106,17 @@ class ForgedFields:
     heat: float = 0.02
     each: int = 24
     training: int = 60
+    generators: int = 300
 
     name: ClassVar[str] = "forged-fields"
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "quick": {},
-        "full": {"extent": 8, "lam": 6.008, "each": 64, "training": 400},
+        "full": {"extent": 8, "lam": 6.008, "each": 64, "training": 400, "generators": 2000},
     }
 
     def __post_init__(self) -> None:
         """Refuse what cannot be judged."""
-        for name, least in (("extent", 4), ("each", 8), ("training", 10)):
+        for name, least in (("extent", 4), ("each", 8), ("training", 10), ("generators", 10)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; expected at least {least}")
         for name in ("strength", "heat"):
@@ -116,10 +128,11 @@ class ForgedFields:
         begun = time.perf_counter()
         lattice = Lattice((self.extent, self.extent))
         action, spins = Phi4(lattice, self.m2, self.lam), Ising(lattice, beta=self.beta)
-        monitor.start(self.name, 8)
+        monitor.start(self.name, 10)
         try:
             genuine = wrap("phi^4", draw_scalar(action, self.each, stream.fold("genuine")), action)
             others = forge_scalar(action, self.each, self.strength, self.training, stream.fold("forgeries"))
+            others += generate_scalar(action, self.each, self.generators, stream.fold("generators"))
             cases = [(genuine, one) for one in others]
             magnets = wrap("Ising", draw_spins(spins, self.each, stream.fold("spins")), spins)
             cases.append((magnets, forge_spins(spins, self.each, self.heat, stream.fold("forged spins"))))
@@ -141,6 +154,8 @@ def try_forgery(a: FieldSet, forgery: Counterfeit, stream: Stream) -> Tried:
     own = found.correction
     if own is None:
         raise InputError("the appraisal made no correction; ask for one")
+    if forgery.weigh is None:
+        return Tried(forgery, found, None, None, None, None, None, None)
     logs = [forgery.weigh(one.raw.reshape(-1, *one.raw.shape[2:])) for one in (a, b)]
     weighed = Weighed(logs[1], own.weighed.kept, logs[0][own.weighed.kept], ("exact",))
     # The same stream: both chains are offered the same fields and the same random numbers.

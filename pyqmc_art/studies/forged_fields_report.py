@@ -12,6 +12,7 @@ from pyqmc_art.appraise.appraisal import DIFFERENT, LEVEL
 from pyqmc_art.appraise.correction import Correction
 from pyqmc_art.protocols import Cell, Curve, Figure, Findings, Panel, Table
 from pyqmc_art.stats.comparisons import adjust_holm
+from pyqmc_art.stats.hits import show_p_value
 
 if TYPE_CHECKING:
     from pyqmc_art.studies.forged_fields import Tried
@@ -49,8 +50,8 @@ def tell(
             + "; ".join(f"{one.forgery.name}: {one.forgery.how}" for one in tried) + ".",
             "Errors of corrected observables hold for given weights; what the judge itself learned wrongly is not in "
             "them.",
-            "No generative adversarial network and no diffusion model of fields takes part: the weights of their draws "
-            "are not known, and without them nothing says how far a judge is from the truth.",
+            "Nobody knows the density of a diffusion model's or an adversarial network's draws: what a judge makes of "
+            "them has no exact weight beside it.",
         ),
         seconds=seconds,
     )  # fmt: skip
@@ -101,7 +102,7 @@ def _detection(tried: Sequence[Tried]) -> Table:
         score = hits.accuracy
         rows.append((
             one.forgery.name, f"{score.value:.3f}", f"[{score.low:.3f}, {score.high:.3f}]", round(hits.n_effective),
-            f"{hits.p_value:.2g}", f"{one.best:.3f}", f"{p['spectrum']:.2g}", f"{p['observables']:.2g}",
+            show_p_value(hits.p_value), _show(one.best), show_p_value(p['spectrum']), show_p_value(p['observables']),
             one.appraisal.verdict,
         ))  # fmt: skip
     return Table("detection", "Can a judge tell?", columns, tuple(rows), _DETECTION)
@@ -112,18 +113,20 @@ def _weights(tried: Sequence[Tried]) -> Table:
                "same decisions", "k-hat, judge", "k-hat, exact")  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for one in tried:
-        both = [own for own in (one.appraisal.correction, one.exact) if own is not None]
-        ess = [f"{own.weights.effective / own.weights.count:.3f}" for own in both]
-        accepted = [f"{own.acceptance.value:.3f}" for own in both]
+        both = (one.appraisal.correction, one.exact)
+        ess = [None if own is None else _show(own.weights.effective / own.weights.count) for own in both]
+        accepted = [None if own is None else _show(own.acceptance.value) for own in both]
         tails = [_tail(own) for own in both]
-        rows.append(
-            (one.forgery.name, one.correlation, one.slope, *ess, *accepted, f"{one.agreement:.3f}", *tails)
-        )  # fmt: skip
+        rows.append((one.forgery.name, one.correlation, one.slope, *ess, *accepted, _show(one.agreement), *tails))
     return Table("weights", "How far is the judge's Metropolis from the exact one?", columns, tuple(rows), _WEIGHTS)
 
 
-def _tail(own: Correction) -> str | None:
-    k = own.weights.pareto_k
+def _show(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
+
+
+def _tail(own: Correction | None) -> str | None:
+    k = None if own is None else own.weights.pareto_k
     return None if k is None or not math.isfinite(k) else f"{k:.2f}"
 
 
@@ -137,17 +140,22 @@ def _repair(tried: Sequence[Tried]) -> Table:
             continue
         tests = [_after(which) for which in (own, one.exact)]
         rows.append((
-            one.forgery.name, f"{_worst_before(own):.1f}", f"{_worst_after(own):.1f}", f"{_worst_after(one.exact):.1f}",
-            str(own.unseen), *tests[0], *tests[1],
+            one.forgery.name, f"{_worst_before(own):.1f}", f"{_worst_after(own):.1f}",
+            None if one.exact is None else f"{_worst_after(one.exact):.1f}", str(own.unseen), *tests[0], *tests[1],
         ))  # fmt: skip
     return Table("repair", "Do the weights repair it?", columns, tuple(rows), _REPAIR)
 
 
-def _after(own: Correction) -> tuple[str | None, str | None]:
+def _after(own: Correction | None) -> tuple[str | None, str | None]:
+    if own is None:
+        return None, None
     if own.contest is None:
         return "too few left", None
     hits = own.contest.hits
-    return f"{hits.accuracy.value:.3f} [{hits.accuracy.low:.3f}, {hits.accuracy.high:.3f}]", f"{hits.p_value:.2g}"
+    return (
+        f"{hits.accuracy.value:.3f} [{hits.accuracy.low:.3f}, {hits.accuracy.high:.3f}]",
+        f"{show_p_value(hits.p_value)}",
+    )
 
 
 def _worst_before(own: Correction) -> float:
@@ -168,9 +176,10 @@ def _accuracies(tried: Sequence[Tried]) -> Figure:
     scores = [one.appraisal.contest.hits.accuracy for one in tried]
     after = [(k, one.appraisal.correction.contest.hits.accuracy) for k, one in zip(place, tried, strict=True)
              if one.appraisal.correction is not None and one.appraisal.correction.contest is not None]  # fmt: skip
+    best = [(k, one.best) for k, one in zip(place, tried, strict=True) if one.best is not None]
     curves = (
         Curve("judge", place, [s.value for s in scores], limits=([s.low for s in scores], [s.high for s in scores])),
-        Curve("best possible", place, [one.best for one in tried]),
+        Curve("best possible", [k for k, _ in best], [value for _, value in best]),
         Curve("judge, after its correction", [k for k, _ in after], [s.value for _, s in after],
               limits=([s.low for _, s in after], [s.high for _, s in after])),
     )  # fmt: skip
@@ -182,7 +191,7 @@ def _accuracies(tried: Sequence[Tried]) -> Figure:
 def _scatter(tried: Sequence[Tried]) -> Figure:
     panels = []
     for one in tried:
-        if one.slope is None:
+        if one.slope is None or one.log_weights is None:
             continue
         exact, judged = (x - x.mean() for x in one.log_weights)
         x = exact[:_SHOWN]
@@ -206,10 +215,11 @@ def _deviations(tried: Sequence[Tried]) -> Figure:
         place = [float(k) for k in range(len(names))]
         before = [b.deviation(a) for a, b, _ in own.observables.values()]
         judged = [c.deviation(a) for a, _, c in own.observables.values()]
-        exact = [c.deviation(a) for a, _, c in one.exact.observables.values()]
+        shown = [("B", before), ("corrected by the judge", judged)]
+        if one.exact is not None:
+            shown.append(("by the exact weights", [c.deviation(a) for a, _, c in one.exact.observables.values()]))
         curves = tuple(
-            Curve(label, place, [value if math.isfinite(value) else 0.0 for value in values])
-            for label, values in (("B", before), ("corrected by the judge", judged), ("by the exact weights", exact))
+            Curve(label, place, [value if math.isfinite(value) else 0.0 for value in values]) for label, values in shown
         )
         panels.append(Panel(one.forgery.name, "", "deviation from A, sigma", curves, categories=names))
     caption = "Deviations of observables from the half of A that nothing learned from, in combined standard errors."

@@ -117,12 +117,14 @@ def test_short_chains_are_units_of_their_own():
     assert found.table.unit_count == 30
 
 
-def test_many_fields_are_thinned():
+def test_many_fields_are_thinned(monkeypatch):
     generator = np.random.default_rng(1)
     raw = generator.normal(size=(100, 4, 4, 4))
     found = look_at(Ensemble.in_memory({}, {}, {}, raw), "x", most=120)
     assert found.stride == 4
     assert np.array_equal(found.raw, raw[::4])
+    monkeypatch.setattr("pyqmc_art.appraise.fields.MOST_SITES", 16 * 80)
+    assert len(look_at(Ensemble.in_memory({}, {}, {}, raw), "x").table) == 80
 
 
 def test_files_and_what_is_wrong_with_them(tmp_path):
@@ -167,3 +169,13 @@ def test_a_file_that_names_an_unknown_target_is_read_all_the_same(tmp_path):
     found = open_fields(tmp_path / "a.h5")
     assert found.action.name == "ising"
     assert fields(found.raw, action="something", shape=[6, 6]).action is None
+
+
+@pytest.mark.slow
+def test_a_network_judges_when_asked(tmp_path):
+    pytest.importorskip("torch")
+    run(0.4, 1, tmp_path / "a.h5")
+    run(0.48, 2, tmp_path / "b.h5")
+    found = appraise(tmp_path / "a.h5", tmp_path / "b.h5", network=True)
+    assert set(found.contest.each) == {"line", "curve", "network"}
+    assert found.contest.each["network"].p_value < 0.01

@@ -100,6 +100,8 @@ def test_bad_folders(genuine, tmp_path):
     for path, message in ((tmp_path / "empty", "no pictures"), (few, "5 pictures"), (small, "16 pixels")):
         with pytest.raises(InputError, match=message):
             appraise(genuine, path)
+    with pytest.raises(InputError, match="is one picture"):
+        appraise(genuine, genuine / "000.png")
     mixed = write(tmp_path / "mixed", [*textures(14, 1), *textures(4, 2, side=80)])
     with pytest.raises(InputError, match="2 sizes"):
         appraise(genuine, mixed, equalise="none")

@@ -65,11 +65,11 @@ def test_the_best_accuracy_of_shifted_gaussians():
 
 @pytest.mark.slow
 def test_quick_answers():
-    study = ForgedFields(extent=4, lam=6.0, each=10, training=10)
+    study = ForgedFields(extent=4, lam=6.0, each=10, training=10, generators=10)
     found = study.run(None, stream=STREAM, monitor=Silent())
     assert [t.name for t in found.tables] == ["detection", "weights", "repair"]
     detected = {row[0]: dict(zip(found.tables[0].columns, row, strict=True)) for row in found.tables[0].rows}
-    assert len(detected) == 7
+    assert len(detected) == 9
     assert detected["one phase"]["verdict"] == detected["Gaussian twin"]["verdict"] == "different"
     assert detected["genuine"]["verdict"] == "not told apart"
     assert "one phase" in found.answer.partition("Not repaired")[2]

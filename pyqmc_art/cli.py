@@ -221,7 +221,7 @@ def study(
     ----------
     names
         ising-dynamics, phase-transition, universal-approximation, mode-collapse, forgery, unseen-generators,
-        unsupervised, leakage, confounds; several make one page.
+        unsupervised, leakage, confounds, synthesis, arms-race; several make one page.
     """
     from pyqmc_art.monitor import choose_monitor
     from pyqmc_art.report import page

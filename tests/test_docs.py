@@ -41,6 +41,7 @@ COMMANDS = (
     "train gan",
     "train diffusion",
     "train autoencoder",
+    "train lora",
     "generate",
     "train vae",
     "train block-flow",

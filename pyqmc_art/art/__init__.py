@@ -13,7 +13,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyqmc_art.art.autoencoder.models import load_autoencoder
     from pyqmc_art.art.degrade import Degradation, Equaliser
+    from pyqmc_art.art.diffusion.models import load_diffusion
     from pyqmc_art.art.duplicates import merge_duplicates
     from pyqmc_art.art.equalising import choose_equaliser
     from pyqmc_art.art.gan.models import load_gan
@@ -38,6 +40,8 @@ _HOME = {
     "choose_equaliser": "equalising",
     "choose_levels": "patches",
     "judge": "judgement",
+    "load_autoencoder": "autoencoder.models",
+    "load_diffusion": "diffusion.models",
     "load_gan": "gan.models",
     "make_patches": "patches",
     "merge_duplicates": "duplicates",
@@ -64,6 +68,8 @@ __all__ = [
     "choose_equaliser",
     "choose_levels",
     "judge",
+    "load_autoencoder",
+    "load_diffusion",
     "load_gan",
     "make_patches",
     "merge_duplicates",

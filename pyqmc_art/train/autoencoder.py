@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pyqmc_art import options
 from pyqmc_art.data import tell
 from pyqmc_art.errors import InputError
-from pyqmc_art.train.pictures import ALL, MANY, PictureFlags, announce, settle
+from pyqmc_art.train.pictures import ALL, MANY, MakerFlags, announce, settle
 
 if TYPE_CHECKING:
     from pyqmc_art.art.autoencoder.training import AutoencoderTraining
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderFlags(PictureFlags):
+class AutoencoderFlags(MakerFlags):
     """What ``train autoencoder`` takes beside what all makers of pictures take.
 
     Parameters

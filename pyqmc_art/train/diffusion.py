@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pyqmc_art import options
 from pyqmc_art.data import tell
 from pyqmc_art.errors import InputError
-from pyqmc_art.train.pictures import ALL, PictureFlags, announce, settle
+from pyqmc_art.train.pictures import ALL, MakerFlags, announce, settle
 
 if TYPE_CHECKING:
     from pyqmc_art.art.diffusion.training import DiffusionTraining
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionFlags(PictureFlags):
+class DiffusionFlags(MakerFlags):
     """What ``train diffusion`` takes beside what all makers of pictures take.
 
     Parameters
@@ -101,6 +101,6 @@ def _plan(chosen: DiffusionFlags) -> DiffusionTraining:
     usual = DiffusionTraining()
     return DiffusionTraining(
         shape, chosen.classes, chosen.drop, chosen.average, str(chosen.autoencoder or ""),
-        Manner(chosen.sampler, chosen.steps), batch=chosen.train_batch_size or usual.batch, learning_rate=chosen.learning_rate or usual.learning_rate,
-        **chosen.pace,
+        Manner(chosen.sampler, chosen.steps), batch=chosen.train_batch_size or usual.batch,
+        learning_rate=chosen.learning_rate or usual.learning_rate, **chosen.pace,
     )  # fmt: skip

@@ -37,16 +37,12 @@ class PictureFlags:
         Cells along each side for every level of the pyramid that a picture is cut into.
     out
         Model directory to write.
-    tune
-        Model directory to start from.
     kimg
         Thousands of images shown in this training.
     train_batch_size
         Images of one step.
     learning_rate
         Of every step.
-    average
-        Half-life of the averaged weights in thousands of images.
     no_mirror
         Do not show half of the images mirrored.
     snapshot_kimg
@@ -76,11 +72,9 @@ class PictureFlags:
     hand: str | None = None
     levels: Annotated[tuple[int, ...], MANY, options.WHOLE] = (1,)
     out: Path | None = None
-    tune: Path | None = None
     kimg: float = 50.0
     train_batch_size: Annotated[int | None, options.WHOLE] = None
     learning_rate: float | None = None
-    average: float = 1.0
     no_mirror: bool = False
     snapshot_kimg: float = 5.0
     metrics: str = "auto"
@@ -107,6 +101,22 @@ class PictureFlags:
             "kimg": self.kimg, "mirror": not self.no_mirror, "snapshot_kimg": self.snapshot_kimg, "seed": self.seed,
             "checkpoint_every": self.checkpoint_every, "device": self.device,
         }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakerFlags(PictureFlags):
+    """And how a whole network goes on from another one.
+
+    Parameters
+    ----------
+    tune
+        Model directory to start from.
+    average
+        Half-life of the averaged weights in thousands of images.
+    """
+
+    tune: Path | None = None
+    average: float = 1.0
 
 
 def settle(settings: _Flags, config: Path | None) -> _Flags:

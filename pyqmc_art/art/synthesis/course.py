@@ -16,7 +16,7 @@ from torch import nn
 
 from pyqmc_art.art.synthesis.maker import Maker
 from pyqmc_art.art.synthesis.pool import Pool
-from pyqmc_art.art.synthesis.snapshots import SUFFIX, Measure, Snapshots
+from pyqmc_art.art.synthesis.snapshots import COLUMNS, ROWS, SUFFIX, Measure, Snapshots
 from pyqmc_art.art.synthesis.weights import count_images
 from pyqmc_art.errors import InputError, StoreError
 from pyqmc_art.learning.fit import Batches, FitResult, fit
@@ -76,6 +76,11 @@ class Plan:
     def snapshot_every(self) -> int:
         """Steps between snapshots."""
         return max(1, round(self.snapshot_kimg * 1000 / self.batch)) if self.snapshot_kimg else self.steps
+
+    @property
+    def sheet(self) -> int:
+        """Pictures of a snapshot."""
+        return COLUMNS * ROWS
 
     @property
     def fit_options(self) -> FitOptions:
@@ -161,13 +166,13 @@ def follow_course(
     if work is not None:
         keep_plan(work, plan.trajectory() | {"tune": str(tune or ""), "pictures": sorted(pool.digests)}, resume)
     begun = count_images(history)
-    snapshots = Snapshots(show, plan.snapshot_every, plan.steps)
+    snapshots = Snapshots(show, plan.snapshot_every, plan.steps, plan.sheet)
 
     def after(_: nn.Module, step: int) -> dict[str, float | str]:
         facts = dict(craft.follow(step))
         if snapshots.due(step):
             synthesizer = craft.finish(_append(history, plan, pool, craft.images - begun))
-            facts |= snapshots.take(synthesizer, measure)
+            facts |= snapshots.take(synthesizer, craft.images / 1000, measure)
             facts |= craft.describe()
         return facts
 

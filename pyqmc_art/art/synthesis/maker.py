@@ -35,12 +35,12 @@ class Maker(Protocol):
 
     @property
     def kimg(self) -> float:
-        """Thousands of images shown in all trainings."""
+        """Thousands of images shown in all trainings; not a number where nobody knows."""
         ...
 
     @property
     def manner(self) -> tuple[tuple[str, str], ...]:
-        """How it makes pictures: further columns of a manifest."""
+        """How it makes pictures: columns of a manifest, ``prompt`` or columns of its own."""
         ...
 
     def sample(self, stream: Stream, n: int) -> Tensor:

@@ -32,26 +32,28 @@ class Snapshots:
     folder : of the sheets; None writes none
     every : steps
     last : step, after which there is one in any case
+    sheet : pictures of each
     """
 
     folder: Path | None
     every: int
     last: int
+    sheet: int = COLUMNS * ROWS
 
     def due(self, step: int) -> bool:
         """Whether there is one after so many steps."""
         return step % self.every == 0 or step == self.last
 
-    def take(self, synthesizer: Maker, measure: Measure | None) -> dict[str, float | str]:
-        """Write the sheet of the same seeds as ever, and measure."""
-        facts: dict[str, float | str] = {"kimg": synthesizer.kimg}
+    def take(self, synthesizer: Maker, kimg: float, measure: Measure | None) -> dict[str, float | str]:
+        """Write the sheet of the same seeds as ever, and measure; ``kimg`` were shown in all trainings."""
+        facts: dict[str, float | str] = {"kimg": kimg}
         if self.folder is not None:
-            sheet = lay_out(synthesizer.draw(range(COLUMNS * ROWS)), COLUMNS)
+            sheet = lay_out(synthesizer.draw(range(self.sheet)), COLUMNS)
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreError(f"cannot make {self.folder} ({error.strerror}); is there room?") from error
-            write_picture(self.folder / f"{synthesizer.kimg:09.3f}{SUFFIX}", sheet)
+            write_picture(self.folder / f"{kimg:09.3f}{SUFFIX}", sheet)
         if measure is not None:
             facts |= measure(synthesizer)
         return facts

@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_numbers_and_trainings_are_found_again(tmp_
     assert sorted(path.name for path in (tmp_path / "one" / "synthesizers").iterdir()) == folders
 
 
-@pytest.mark.parametrize("kind", ["vae", "diffusion"])
+@pytest.mark.parametrize("kind", ["vae", pytest.param("diffusion", marks=pytest.mark.slow)])
 def test_other_kinds_take_the_same_way(kind: str, tmp_path: Path) -> None:
     if kind == "diffusion":
         pytest.importorskip("diffusers", reason="diffusers is not installed")
@@ -160,7 +160,6 @@ def test_a_gan_trained_for_long_on_few_pictures_is_found_copying_and_one_trained
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"kinds": ()}, "name at least one"),
         ({"kinds": ("dcgna",)}, "did you mean 'dcgan'"),
         ({"few": 7}, "at least 8 pictures"),
         ({"snapshots": 0}, "snapshots is 0"),
@@ -172,6 +171,11 @@ def test_a_gan_trained_for_long_on_few_pictures_is_found_copying_and_one_trained
 def test_bad_settings_are_refused_before_anything_is_trained(overrides: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         catalogue.configure("synthesis", "quick", overrides, options.parse)
+
+
+def test_no_kind_at_all_is_refused() -> None:
+    with pytest.raises(InputError, match="name at least one of dcgan"):
+        synthesis.Synthesis(kinds=())
 
 
 def test_too_few_pictures_are_refused(tmp_path: Path) -> None:

@@ -221,8 +221,9 @@ def study(
     Parameters
     ----------
     names
-        ising-dynamics, phase-transition, universal-approximation, mode-collapse, forged-fields, forgery,
-        unseen-generators, unsupervised, leakage, confounds; several make one page.
+        ising-dynamics, phase-transition, universal-approximation, proposals, critical-slowing-down, mode-collapse,
+        forged-fields, forgery, unseen-generators, unsupervised, leakage, confounds, synthesis, arms-race; several
+        make one page.
     """
     from pyqmc_art.monitor import choose_monitor
     from pyqmc_art.report import page

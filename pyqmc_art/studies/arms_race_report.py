@@ -124,7 +124,9 @@ def answer(race: Race) -> str:
     return (
         f"Of the newest generator they know, detectors catch {own}; of the next one, tuned against them, {following}; "
         f"of one that was tuned for as long without them, {spared}. The generator evades its detector in "
-        f"{len(race.evaded)} of {len(race.judges)} rounds, intervals apart.{caught}"
+        f"{len(race.evaded)} of {len(race.judges)} rounds, intervals apart.{caught} FD ({race.vision}) from held-out "
+        f"originals goes from {race.generations[0].distance} to {race.generations[-1].distance}; it reaches "
+        f"{race.controls[-1].distance} if the last generator is not tuned against its detector."
     )
 
 

@@ -148,6 +148,7 @@ def teach(
     *,
     before: Pupil | None = None,
     measure: Measure | None = None,
+    measured: object = None,
     monitor: Monitor | None = None,
 ) -> Pupil:
     """Train a synthesizer under ``out``, or find it there.
@@ -158,6 +159,7 @@ def teach(
     pool : what it learns from
     before : pupil to tune; None starts from nothing
     measure : asked at each snapshot
+    measured : what its numbers depend on, as JSON values: a pupil with other numbers is another
 
     Raises
     ------
@@ -167,7 +169,7 @@ def teach(
     if before is not None and before.lesson.kind != lesson.kind:
         raise InputError(f"a {before.lesson.kind} cannot be tuned as a {lesson.kind}")
     parent = "" if before is None else before.folder.name
-    key = make_key(asdict(lesson), list(pool.digests), parent, measure is not None)
+    key = make_key(asdict(lesson), list(pool.digests), parent, measured)
     folder = out / FOLDER / f"{lesson.kind}-{key[:16]}"
     teacher = TEACHERS[lesson.kind]
     if not (folder / "config.json").exists():

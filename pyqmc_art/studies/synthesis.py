@@ -26,6 +26,8 @@ FEWEST_WORKS: Final = 8
 """With fewer learned works even copies of all of them could be chance at the flag's level."""
 LIKENESS: Final = PixelVision()
 """What looks for copies: colours in cells. Networks see the noise of small pictures before they see the picture."""
+PACE: Final = {"vae": 0.3, "diffusion": 0.3}
+"""Images shown to kinds that learn more from each, as a share of those shown to a GAN."""
 HELD_OUT: Final = 0.35
 """Share of the works that no synthesizer learns from."""
 
@@ -53,13 +55,15 @@ class Synthesis:
     width
         Channels of the networks at the largest size.
     kimg
-        Thousands of images shown in the healthy training.
+        Thousands of images shown to a GAN in the healthy training; other kinds see 0.3 of them.
     snapshots
         Measurements during each training.
     few
         Pictures of the training that lasts too long; at least 8.
     few_kimg
-        Thousands of images shown in it.
+        Thousands of images shown to a GAN in it; other kinds see 0.3 of them.
+    made
+        Pictures made for every measurement.
     vision
         What looks at the pictures: auto, lite0, random or pixels.
     sight
@@ -68,7 +72,7 @@ class Synthesis:
         Number of the simulated collection, and of the choice of held-out works.
     """
 
-    kinds: tuple[str, ...] = ("dcgan",)
+    kinds: tuple[str, ...] = ("dcgan", "vae")
     manifest: str | None = None
     hand: str = ""
     role: str = "original"
@@ -76,10 +80,11 @@ class Synthesis:
     cells: int = 1
     size: int = 32
     width: int = 16
-    kimg: float = 12.0
-    snapshots: int = 4
+    kimg: float = 8.0
+    snapshots: int = 3
     few: int = 12
-    few_kimg: float = 12.0
+    few_kimg: float = 10.0
+    made: int = 100
     vision: str = "auto"
     sight: int = 32
     collection: int = 1
@@ -87,8 +92,11 @@ class Synthesis:
     name: ClassVar[str] = "synthesis"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {},
-        "full": {"kinds": ("dcgan", "light"), "pictures": 480, "kimg": 60.0, "few_kimg": 40.0, "snapshots": 8},
-    }
+        "full": {
+            "kinds": ("dcgan", "vae", "diffusion"), "pictures": 480, "kimg": 40.0, "few_kimg": 24.0, "snapshots": 8,
+            "made": 200,
+        },
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         """Refuse what would only fail after a training."""
@@ -96,6 +104,8 @@ class Synthesis:
             raise InputError(f"kinds is empty; name at least one of {', '.join(TEACHERS)}")
         for kind in self.kinds:
             self.lesson(kind, self.kimg)
+        if self.made < FEWEST:
+            raise InputError(f"made is {self.made}; expected at least {FEWEST} pictures")
         if self.few < FEWEST_WORKS or self.few_kimg <= 0:
             raise InputError(
                 f"few is {self.few} and few_kimg {self.few_kimg}; expected at least {FEWEST_WORKS} pictures, or the "
@@ -119,7 +129,9 @@ class Synthesis:
         few = training.take(range(self.few))
         vision = choose_vision(self.vision, self.sight)
         courses = tuple(self._teach_all(out, training.pool, few.pool, held_out.pool, vision, stream, monitor))
-        story = report.Story(courses, training.pool, few.pool, held_out.pool, vision, LIKENESS, pictures.simulated)
+        story = report.Story(
+            courses, training.pool, few.pool, held_out.pool, vision, LIKENESS, pictures.simulated, self.made
+        )
         return Findings(
             study=self.name,
             question=report.QUESTION,
@@ -143,7 +155,7 @@ class Synthesis:
     def lesson(self, kind: str, kimg: float, *, crammed: bool = False) -> Lesson:
         """How a kind is trained: as is its habit, or crammed: wider, small batches, nothing changed."""
         width = self.width + self.width // 2 if crammed else self.width
-        return Lesson(kind, self.size, width, kimg, self.snapshots, crammed=crammed)
+        return Lesson(kind, self.size, width, PACE.get(kind, 1.0) * kimg, self.snapshots, crammed=crammed)
 
     def _teach_all(
         self, out: Path, training: Pool, few: Pool, held_out: Pool, vision: Vision, stream: Stream, monitor: Monitor
@@ -152,7 +164,8 @@ class Synthesis:
             pupils: list[Pupil] = []
             for pool, kimg, crammed in ((training, self.kimg, False), (few, self.few_kimg, True)):
                 lesson = self.lesson(kind, kimg, crammed=crammed)
-                measure = make_measure(pool, vision, stream.fold("measure"), lesson.mirrored, held_out=held_out,
+                measure = make_measure(pool, vision, stream.fold("measure"), lesson.mirrored, self.made, held_out,
                                        likeness=LIKENESS)  # fmt: skip
-                pupils.append(teach(lesson, pool, out, measure=measure, monitor=monitor))
+                by = [vision.name, LIKENESS.name, self.made, list(held_out.digests), stream.key]
+                pupils.append(teach(lesson, pool, out, measure=measure, measured=by, monitor=monitor))
             yield Course(*pupils)

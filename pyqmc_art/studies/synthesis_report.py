@@ -22,8 +22,6 @@ QUESTION: Final = "What do synthesizers learn of a hand, at what cost in images 
 NUMBERS: Final = ("FD", "KID", "precision", "recall", "density", "coverage")
 SURE: Final = 3.0
 """Standard errors by which a distance must fall to be called smaller."""
-SHOWN: Final = 200
-"""Pictures made for the panel of nearest training pictures."""
 SUSPECTS: Final = 8
 HEALTHY, CRAMMED = "many pictures", "few pictures, for long"
 
@@ -61,6 +59,7 @@ class Story:
     training, few, held_out : pictures of both trainings, and those that nobody learned from
     vision, likeness : what looked, and what looked for copies
     simulated : whether the pictures are
+    made : pictures of every measurement
     """
 
     courses: tuple[Course, ...]
@@ -70,6 +69,7 @@ class Story:
     vision: Vision
     likeness: Vision
     simulated: bool
+    made: int
 
     def pool(self, name: str) -> Pool:
         """What a pupil of this name learned from."""
@@ -122,7 +122,7 @@ def tabulate_numbers(story: Story) -> Table:
                 values = (_cell(curves[one], k) for one in NUMBERS)
                 rows.append((course.kind, name, f"{kimg:g}", *values))
     caption = (
-        f"{story.what}200 made pictures against {len(story.held_out.names)} held-out ones, seen by "
+        f"{story.what}{story.made} made pictures against {len(story.held_out.names)} held-out ones, seen by "
         f"{story.vision.name}; standard errors from random halves. Never one of precision and recall alone."
     )
     return Table("numbers", "Distance from pictures never seen", ("synthesizer", "learned from", "kimg", *NUMBERS),
@@ -200,8 +200,8 @@ def draw_neighbours(story: Story, course: Course) -> Figure:
         state = "copies" if memory.flagged else "no sign of copying"
         parts.append(Picture(f"{name}: {state}", lay_out(np.concatenate([np.stack(row) for row in pairs]), SUSPECTS)))
     caption = (
-        f"{story.what}Above: of {SHOWN} made pictures the eight that are nearest to one training picture in comparison "
-        "with any other. Below: those training pictures."
+        f"{story.what}Above: of {story.made} made pictures the eight that are nearest to one training picture in "
+        "comparison with any other. Below: those training pictures."
     )
     return Figure(f"neighbours-{course.kind}", f"{course.kind}: nearest training pictures", caption, tuple(parts))
 
@@ -209,7 +209,7 @@ def draw_neighbours(story: Story, course: Course) -> Figure:
 def recall_pictures(story: Story, name: str, pupil: Pupil) -> tuple[NDArray[np.uint8], Memory]:
     """Make pictures and find their nearest training pictures."""
     pool, vision = story.pool(name), story.likeness
-    made = pupil.draw(0, SHOWN)
+    made = pupil.draw(0, story.made)
     held_out = vision.features(story.held_out.images)
     return made, recall_training(vision.features(made), vision.features(pool.images), held_out, pool.owners)
 

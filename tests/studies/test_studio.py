@@ -148,12 +148,12 @@ def test_a_tuned_pupil_remembers_both_trainings(pictures: Cuttings, place: Path)
         teach(Lesson("diffusion", 32, 8, 0.064, 1), pictures.pool, place, before=first)
 
 
-@pytest.mark.parametrize("name", ["forgery", "unseen-generators"])
+@pytest.mark.parametrize("name", ["forgery", pytest.param("unseen-generators", marks=pytest.mark.slow)])
 def test_studies_run_on_trained_synthesizers(name: str, tmp_path: Path) -> None:
     overrides = {
         "synthesizers": "trained", "originals": 24, "proxies": 20, "forgeries": 8, "machines": 8, "pixels": 32,
         "resolution": 32, "channels": 8, "raw_kimg": 0.064, "tuned_kimg": 0.064, "diffusion_kimg": 0.064,
-        "detectors": ("residual",), "folds": 3, "studied": 0.5, "strengths": (1e-2,),
+        "detectors": ("residual",), "folds": 2, "studied": 0.5, "strengths": (1e-2,),
     }  # fmt: skip
     study = catalogue.configure(name, "quick", overrides, options.parse)
     found = catalogue.answer(study, tmp_path, seed=1, monitor=Silent())

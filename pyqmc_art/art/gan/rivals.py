@@ -143,8 +143,8 @@ def _mix(real: Images, made: Sequence[Images], half: int, stream: Stream) -> Cal
 
     def give(number: int) -> tuple[Tensor, Tensor]:
         # Slot k of a batch holds generation (k + number) mod their number, so that each is shown equally often.
-        which = (np.arange(half) + number) % len(made)
-        chosen = np.stack([made[g][orders[g + 1](number)[k]] for k, g in enumerate(which.tolist())])
+        which = [(k + number) % len(made) for k in range(half)]
+        chosen = np.stack([made[g][orders[g + 1](number)[k]] for k, g in enumerate(which)])
         turned = turns.at(number).uniform("user", np.arange(2 * half), 1)[0] < 0.5
         both = np.concatenate([real[orders[0](number)], chosen])
         both[turned] = both[turned, :, ::-1]

@@ -9,9 +9,9 @@ import numpy as np
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice import acceptance
 from pyqmc_art.lattice.actions import Ising
+from pyqmc_art.lattice.cluster_averages import ClusterAverage, smallest_phases
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel, Target
 from pyqmc_art.lattice.kernels.field_cluster import FieldSwendsenWang, FieldWolff
-from pyqmc_art.lattice.observables import ImprovedPower
 from pyqmc_art.ops import discrete
 from pyqmc_art.protocols import Observable
 
@@ -32,6 +32,7 @@ class _ClusterKernel(CompiledKernel):
         fields = [a.h if isinstance(a, Ising) else 0.0 for a in self.targets]
         self._ghost = acceptance.bonds([2 * a.beta * abs(h) for a, h in zip(self.targets, fields, strict=True)])
         self._ghost_spin = 1 if fields[0] >= 0 else -1
+        self._phases = smallest_phases(self.action.lattice.shape)
 
     def _bonds(self) -> tuple[Any, ...]:
         return self._unequal, self._bond, self._ghost, self._ghost_spin
@@ -68,10 +69,10 @@ class SwendsenWang(_ClusterKernel):
 
     def _averages(self, observable: Observable) -> bool:
         free = isinstance(self.action, Ising) and self.action.h == 0 and not self.ladder
-        return isinstance(observable, ImprovedPower) and free
+        return isinstance(observable, ClusterAverage) and free
 
     def _run(self, batch: discrete.Batch) -> None:
-        self._operations.swendsen_wang_steps(batch, *self._bonds())
+        self._operations.swendsen_wang_steps(batch, *self._bonds(), self._phases)
 
 
 class Wolff(_ClusterKernel):

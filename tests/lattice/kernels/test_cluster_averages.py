@@ -11,9 +11,10 @@ import pytest
 import pyqmc_art as qa
 from pyqmc_art.backends import list_available
 from pyqmc_art.errors import InputError
+from pyqmc_art.lattice.cluster_averages import AVERAGES, PHASE_UNIT
 from pyqmc_art.lattice.kernels import compiled
 from pyqmc_art.lattice.kernels.cluster import SwendsenWang
-from pyqmc_art.lattice.observables import AVERAGES, ImprovedPower, find
+from pyqmc_art.lattice.observables import OBSERVABLES, find
 from pyqmc_art.rng import Stream
 
 NAMES = tuple(AVERAGES)
@@ -28,6 +29,8 @@ WIDE = (
     qa.Ising(qa.Lattice((40, 130)), 0.44),
     qa.Ising(qa.Lattice((33, 65), kind="triangular", boundary="open"), 0.3, J=-1.0),
     qa.Ising(qa.Lattice((6, 10, 50)), 0.22),
+    qa.Ising(qa.Lattice((40, 130)), 0.44, J=-1.0),
+    qa.Ising(qa.Lattice((2000, 3)), 0.6),
 )
 
 
@@ -39,17 +42,20 @@ def measured(kernel: Any, replicas: int = 2, steps: int = 4) -> dict[str, Any]:
 
 def test_the_formulas_average_over_all_orientations() -> None:
     action = qa.Ising(qa.Lattice((4, 5)), 0.4)
-    clusters = np.array([9, -4, 3, 2, -1, 1])
-    totals = np.array([np.dot(signs, clusters) for signs in itertools.product((-1, 1), repeat=len(clusters))]) / 20
-    second, fourth = (np.array((clusters**p).sum(), np.float64) for p in (2, 4))
+    clusters, waves = np.array([9, -4, 3, 2, -1, 1]), np.exp(2j * np.array([1, 2, 4, 8, 16, 3])) * PHASE_UNIT
+    orientations = np.array(list(itertools.product((-1, 1), repeat=len(clusters))))
+    totals, mixed = orientations @ clusters / 20, np.abs(orientations @ waves / PHASE_UNIT / 20) ** 2
+    second, fourth, modes = (
+        np.array((np.abs(c) ** p).sum()) for c, p in ((clusters, 2.0), (clusters, 4.0), (waves, 2.0))
+    )
     for name, exact in (
         ("improved_magnetization2", (totals**2).mean()),
         ("improved_magnetization4", (totals**4).mean()),
         ("improved_susceptibility", 20 * (totals**2).mean()),
+        ("improved_kmin2", mixed.mean() / 2),
     ):
-        observable = AVERAGES[name]
-        assert isinstance(observable, ImprovedPower)
-        np.testing.assert_allclose(observable.from_moments(action, second, fourth), exact, rtol=1e-12)
+        found = AVERAGES[name].from_clusters(action, second, fourth, modes)
+        np.testing.assert_allclose(found, exact, rtol=1e-12)
 
 
 @pytest.mark.parametrize("J", [1.0, -1.0])
@@ -64,7 +70,8 @@ def test_from_exact_starts_the_means_are_those_of_the_enumeration(lattice: Any, 
     starts = fields[np.searchsorted(np.cumsum(weights), chance).clip(max=len(fields) - 1)]
     kernel = SwendsenWang(action, threads=1)
     _, series, _ = kernel.advance(STREAM, kernel.init(starts), 1, 1, find(NAMES))
-    for name, values in (("magnetization2", m**2), ("magnetization4", m**4)):
+    modes = OBSERVABLES["kmin2"](action, fields)
+    for name, values in (("magnetization2", m**2), ("magnetization4", m**4), ("kmin2", modes)):
         found = series[f"improved_{name}"][0]
         error = found.std() / np.sqrt(len(found))
         assert abs(found.mean() - weights @ values) < 4.5 * error + 1e-12
@@ -106,7 +113,7 @@ def test_plain_python_measures_the_same() -> None:
     ],
 )
 def test_nobody_else_measures_them(name: str, action: Any) -> None:
-    with pytest.raises(InputError, match="swendsen-wang alone, for Ising spins without a field"):
+    with pytest.raises(InputError, match="swendsen-wang measures it, for Ising spins without a field"):
         qa.sample(action, qa.build(name, action), steps=4, seed=1, measure=NAMES)
 
 

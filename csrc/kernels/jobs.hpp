@@ -5,7 +5,8 @@
 // magnetization (Ising: sum of the spins; Potts: sites of the commonest colour); shape (n / every, batch, 2), zeroed.
 // With four columns Swendsen-Wang adds, for the clusters of that step, the sum of their squared magnetizations and that
 // of the fourth powers (a double), with five that of their squared Fourier modes (a double):
-// kernels/cluster_moments.hpp. `tally` counts accepted changes (local, exchange), clusters (Swendsen-Wang) or changed
+// kernels/cluster_moments.hpp. Wolff adds M^2 / n over the clusters of that step, of n spins each (a double).
+// `tally` counts accepted changes (local, exchange), clusters (Swendsen-Wang) or changed
 // sites (Wolff); shape (batch).
 #pragma once
 

@@ -55,7 +55,8 @@ class ClusterAverage:
         """Refuse: a field does not tell its clusters."""
         raise InputError(
             f"the observable {self.name!r} is an average over clusters: the kernel swendsen-wang measures it, for "
-            "Ising spins without a field; with other kernels measure magnetization2, magnetization4 and kmin2"
+            "Ising spins without a field (wolff measures improved_magnetization2 and improved_susceptibility); "
+            "otherwise measure magnetization2, magnetization4 and kmin2"
         )
 
     def plain(self, action: Ising | Potts, field: Field) -> Floats:

@@ -78,7 +78,8 @@ class Batch:
     steps, every : how many steps, and after which of them to measure
     sums : int64, shape (steps // every, batch, 2): equal bonds and magnetization (Ising) or sites of the commonest
         colour (Potts); with four columns Swendsen-Wang adds the second and (bits of a float64) fourth moments of the
-        clusters' magnetizations, with five (bits of a float64) their squared modes; an empty array measures nothing
+        clusters' magnetizations, with five (bits of a float64) their squared modes, and Wolff (bits of a
+        float64) the sum of M^2 / n over clusters of n spins; an empty array measures nothing
     tally : int64, shape (batch,): accepted changes, clusters or changed sites are added
     """
 

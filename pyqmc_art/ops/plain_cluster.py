@@ -208,6 +208,7 @@ def wolff_steps(
         replica = first_replica + index
         for t in range(steps):
             step = first_step + t
+            shares = np.zeros(1)
             for number in range(clusters):
                 seed = scaled(draw(key, _SEED, number, 0, 0, replica, step), sites)
                 queue[0] = seed
@@ -235,4 +236,11 @@ def wolff_steps(
                         spins[i] = -spins[i] if q == 0 else (int(spins[i]) + turn) % q
                 if not held:
                     tally[index] += size
+                if sums.size > 0 and sums.shape[2] > 2:
+                    total = 0 if unequal else size
+                    for k in range(size if unequal else 0):
+                        total += int(spins[queue[k]])
+                    shares[0] += float(total * total) / float(size)
+            if sums.size > 0 and sums.shape[2] > 2 and (t + 1) % every == 0:
+                sums[(t + 1) // every - 1, index, 2] = shares.view(np.int64)[0]
             measure_when_due(field, neighbours, q, index, t + 1, every, sums)

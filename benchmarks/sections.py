@@ -61,6 +61,11 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "isa": Section("Instruction sets", "ns per unit of work; every instruction set gives the same bytes."),
     "backends": Section("Backends", "ns per unit of work; every backend gives the same bytes."),
+    "averages": Section(
+        "Averages over the orientations of clusters",
+        "ns per site, measured after every step: *moments* are those that give susceptibility and Binder cumulant, "
+        "*modes* also those of smallest momentum, for the correlation length.",
+    ),
     "threads": Section(
         "Threads", "ns on the wall per unit of work; the same bytes. On a busy machine (see its load) this says little."
     ),

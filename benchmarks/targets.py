@@ -64,6 +64,11 @@ def _two_threads(words: str, case: str, ratio: float) -> Target:
     return Target(words, "threads", case, ratio, "1 thread", "2 threads")
 
 
+def _averages(size: int, column: str) -> Target:
+    words = f"Swendsen-Wang with {column} of clusters: at most 1.2 times the step alone at L = {size}"
+    return Target(words, "averages", f"square {size}x{size}", 1 / 1.2, "step alone", column)
+
+
 _LARGEST: Final = "metropolis on ising(beta=0.440687) square 4096"
 
 TARGETS: Final = (
@@ -77,6 +82,7 @@ TARGETS: Final = (
     Target("Swendsen-Wang: at most 5 ns per site at L = 256", "swendsen-wang", "440687) square 256x256", 5),
     Target("Swendsen-Wang: at most 5 ns per site at L = 1024", "swendsen-wang", "square 1024x1024", 5),
     Target("Swendsen-Wang: at most 9 ns per site at 128^3", "swendsen-wang", "128x128x128", 9),
+    *(_averages(size, column) for size in (256, 1024) for column in ("moments", "modes")),
     Target("Wolff: at most 12 ns per flipped site at L = 256", "wolff", "440687) square 256x256", 12),
     Target("Wolff: at most 16 ns per flipped site at L = 1024", "wolff", "square 1024x1024", 16),
     _two_threads("Metropolis: two threads 1.8 times one at L = 4096", _LARGEST, 1.8),

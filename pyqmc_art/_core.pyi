@@ -76,7 +76,12 @@ def available_isas() -> list[str]: ...
 def isa() -> str: ...
 def local_steps(batch: Batch, rule: int, table: NDArray[np.uint64]) -> None: ...
 def swendsen_wang_steps(
-    batch: Batch, unequal: bool, bond: NDArray[np.uint64], ghost: NDArray[np.uint64], ghost_spin: int
+    batch: Batch,
+    unequal: bool,
+    bond: NDArray[np.uint64],
+    ghost: NDArray[np.uint64],
+    ghost_spin: int,
+    phases: NDArray[np.int32],
 ) -> None: ...
 def wolff_steps(
     batch: Batch,

@@ -16,7 +16,8 @@ from cyclopts import Parameter
 
 from pyqmc_art import appraising, data, generate, judge, options, train
 from pyqmc_art.errors import InputError, PyqmcError, unknown
-from pyqmc_art.options import AnalyzeOptions, DemoOptions, InfoOptions, SampleOptions, StudyOptions, VerifyOptions
+from pyqmc_art.options import AnalyzeOptions, DemoOptions, InfoOptions, StudyOptions, VerifyOptions
+from pyqmc_art.sample_options import SampleOptions
 from pyqmc_art.store import provenance
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def sample(
     Parameters
     ----------
     action
-        ising, potts, on or phi4.
+        ising, potts, on, phi4 or spin-glass.
     """
     chosen, _ = options.settle(settings, config, word=("action", action))
     if "resume" in chosen:

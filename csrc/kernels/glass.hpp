@@ -1,12 +1,14 @@
 // Heat-bath sweeps of spin glasses: a bit for each of many copies, 64 to a word, that share their couplings. A register
 // holds consecutive words of one site, so that any lattice will do.
 //
-// A spin becomes +1 when a uniform number u is below the probability T of its neighbours. Twelve digits of u are
-// compared for all copies at once; one spin in 4096 is then still equal to its T and takes its further digits from a
-// Philox block of its own. u has 63 digits, like T. Every generator serves eight sites of one colour and is seeded by
-// Philox for each (eight sites, step, word of copies): the result depends on nothing else.
+// A spin becomes +1 with the probability T of its neighbours: a random number chooses a digit of T, as in
+// kernels/multispin.hpp. Twelve digits of it are drawn for all copies at once; for one spin in 4096 all of them are 0,
+// and it takes its further digits from a Philox block of its own. There are 63 digits, as in T. Every generator serves
+// eight sites of one colour and is seeded by Philox for each (eight sites, step, word of copies): the result depends on
+// nothing else.
 #pragma once
 
+#include "core/bits.hpp"
 #include "core/words.hpp"
 #include "kernels/jobs.hpp"
 #include "kernels/packed.hpp"
@@ -24,21 +26,27 @@ inline constexpr int planes = 48;         // digits of a sum over the bonds
 // All couplings of the lattice of one strength: T depends on how many neighbours pull upwards.
 template <int slots>
 struct Counted {
-  // The upper digits of every T, as words of all zeros or all ones.
   struct Row {
     const std::uint64_t* value;
-    std::uint64_t digit[together][slots + 1];
+    std::uint32_t place[together][2];  // of each digit of the four lower and the four upper entries
 
-    void set(const std::uint64_t* table, const std::uint32_t*) {
+    void set(const std::uint64_t* table, const std::uint32_t* upper) {
       value = table;
       for (int k = 0; k < together; ++k)
-        for (int e = 0; e <= slots; ++e) digit[k][e] = 0 - (table[e] >> (digits - 1 - k) & 1);
+        for (int half = 0; half < 2; ++half)
+          place[k][half] = (upper[k] >> 4 * half & 15) * static_cast<std::uint32_t>(sizeof(lanes::Vector));
     }
   };
   Count count;
+  lanes::Vector of_two[16];
 
-  explicit Counted(const lanes::Vector* pull) : count(count_bits<slots / 2>(pull)) {}
-  lanes::Vector digit(const Row& row, int k) const { return pick<slots / 2>(count, row.digit[k]); }
+  explicit Counted(const lanes::Vector* pull) : count(count_bits<slots / 2>(pull)) {
+    lanes::fill_functions(count.bit[0], count.bit[1], of_two);
+  }
+  lanes::Vector digit(const Row& row, int k) const {
+    return lanes::choose(count.bit[2], lanes::at_place(of_two, row.place[k][1]),
+                         lanes::at_place(of_two, row.place[k][0]));
+  }
   std::uint64_t value(const Row& row, int lane, int bit) const {
     std::uint64_t n = 0;
     for (int b = 0; b < 3; ++b) n |= (count.bit[b][lane] >> bit & 1) << b;
@@ -65,12 +73,7 @@ struct Chosen {
 
   explicit Chosen(const lanes::Vector* pull) : down(~pull[0]) {
     for (int k = 1; k < slots; ++k) agrees[k - 1] = pull[k] ^ down;
-    const lanes::Vector a = agrees[0], b = agrees[1];
-    const lanes::Vector half[8] = {lanes::Vector{}, ~(a | b), a & ~b, ~b, b & ~a, ~a, a ^ b, ~(a & b)};
-    for (int n = 0; n < 8; ++n) {
-      of_two[n] = half[n];
-      of_two[15 - n] = ~half[n];
-    }
+    lanes::fill_functions(agrees[0], agrees[1], of_two);
   }
   lanes::Vector digit(const Row& row, int k) const { return choose_entry<slots - 3>(row.upper[k]); }
   std::uint64_t value(const Row& row, int lane, int bit) const {
@@ -224,31 +227,29 @@ class Copies {
       row_.set(job_.table + k * job_.entries, job_.upper + k * together);
     }
     const Rule rule(pull);
-    lanes::Vector below{}, open = ~lanes::Vector{};
+    lanes::Choice choice{};
 #pragma GCC unroll 12
-    for (int k = together - 1; k >= 0; --k) {
-      const lanes::Vector r = generator.next(), t = rule.digit(row_, k);
-      below = lanes::less(r, t, below);
-      open = lanes::same(open, r, t);
-    }
-    if (__builtin_expect(lanes::any(open), 0)) below = settle(draws, apart, site, rule, below, open);
-    const lanes::Vector up = rule.turn(below);
+    for (int k = together - 1; k >= 0; --k) choice.next(generator.next(), rule.digit(row_, k));
+    const lanes::Vector open = ~choice.any;
+    if (__builtin_expect(lanes::any(open), 0)) choice.value = settle(draws, apart, site, rule, choice.value, open);
+    const lanes::Vector up = rule.turn(choice.value);
     changed_.add((up ^ at(site)) & copies_);
     lanes::store(spins_ + site * lanes::width, up);
   }
 
   __attribute__((noinline)) lanes::Vector settle(const Draws& draws, std::uint32_t apart, std::int32_t site,
-                                                 const Rule& rule, lanes::Vector below, lanes::Vector open) const {
-    for (int lane = 0; lane < lanes::width; ++lane)
+                                                 const Rule& rule, lanes::Vector chosen, lanes::Vector open) const {
+    for (unsigned some = lanes::lanes_with_any(open); some != 0; some &= some - 1) {
+      const int lane = bits::lowest(some);
       for (std::uint64_t left = open[lane]; left != 0; left &= left - 1) {
-        const int bit = __builtin_ctzll(left);
+        const int bit = bits::lowest(left);
         const Draws own{draws.key, draws.replica + static_cast<std::uint32_t>(lane) * apart, draws.step};
         const Block block =
             own.block(Purpose::site, static_cast<std::uint32_t>(site), static_cast<std::uint32_t>(1 + bit));
-        const std::uint64_t rest = rule.value(row_, lane, bit) & ((1ull << (digits - together)) - 1);
-        below[lane] |= static_cast<std::uint64_t>(block.draw(0) >> together < rest) << bit;
+        chosen[lane] |= digit_of(rule.value(row_, lane, bit), block.draw(0) >> together) << bit;
       }
-    return below;
+    }
+    return chosen;
   }
 
   const GlassJob& job_;

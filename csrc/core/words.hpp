@@ -148,7 +148,7 @@ PYQMC_HD inline void fill_functions(Vector a, Vector b, Vector (&of)[count]) {
 }
 
 // The function that stands `place` bytes behind the first.
-PYQMC_HD inline Vector at_place(const Vector* of, std::uint32_t place) {
+PYQMC_HD inline Vector at_place(const Vector* of, std::size_t place) {
   return *reinterpret_cast<const Vector*>(reinterpret_cast<const char*>(of) + place);
 }
 
@@ -175,9 +175,11 @@ PYQMC_HD inline Vector rotate24(Vector v) {
 }
 
 // xoroshiro128+ (Blackman, Vigna, ACM Trans. Math. Softw. 47 (2021) 36), one generator in each lane. What is known
-// against it takes long streams: the lowest bit is a linear recurrence of order 128, and the numbers of ones in
-// successive words begin to show a dependence after 5 TB. Here no stream has more than 128 words, so that all lowest
-// bits of it are independent, and every state is drawn by Philox.
+// against it: the lowest bit is a linear recurrence of order 128, and the linear recurrence of the states shines
+// through the sums: certain six bits of three successive words have an even number of ones 52 times of 100. The first
+// does not arise, for no stream here has more than 128 words, so that their lowest bits are independent, and every
+// state is drawn by Philox. As for the second, these are one digit each of six spins, which correlates the six by less
+// than 1e-5 (docs/architecture.md).
 struct Xoroshiro {
   Vector s0, s1;
 
@@ -199,10 +201,11 @@ inline void fill_seeds(const Draws& draws, Purpose purpose, std::uint32_t number
   constexpr int unroll = 2;
   const lanes::Blocks same(draws.key, draws.replica, draws.step, Draws::tag(purpose, number));
   for (int j = 0; j < count; j += unroll * lanes::width) {
-    Vector index[unroll], one[unroll], two[unroll];
+    Vector products[unroll], one[unroll], two[unroll];
     for (int v = 0; v < unroll; ++v)
-      index[v] = lanes::ramp_of_lanes() + (first + static_cast<std::uint64_t>(j + v * lanes::width));
-    same.compute(index, one, two);
+      products[v] =
+          lanes::Blocks::product(lanes::ramp_of_lanes() + (first + static_cast<std::uint64_t>(j + v * lanes::width)));
+    same.compute(products, one, two);
     for (int v = 0; v < unroll; ++v) {
       lanes::store(low + j + v * lanes::width, one[v]);
       lanes::store(high + j + v * lanes::width, two[v]);

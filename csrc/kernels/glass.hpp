@@ -23,20 +23,20 @@ inline constexpr int sites_of_seed = 8;   // sites that share a generator
 inline constexpr int seeds_at_once = 16;  // generators that are seeded together
 inline constexpr int planes = 48;         // digits of a sum over the bonds
 
+// What belongs to a site: its T, and their upper digits, one bit for each T. All 16 functions of two bits are at hand,
+// so that a digit needs one of them for every four T.
+struct Row {
+  const std::uint64_t* value;
+  const std::uint8_t* upper;
+};
+
+inline lanes::Vector function(const lanes::Vector* of_two, std::size_t eightfold) {
+  return lanes::at_place(of_two, eightfold * (sizeof(lanes::Vector) / 8));  // a scaled address: nothing is multiplied
+}
+
 // All couplings of the lattice of one strength: T depends on how many neighbours pull upwards.
 template <int slots>
 struct Counted {
-  struct Row {
-    const std::uint64_t* value;
-    std::uint32_t place[together][2];  // of each digit of the four lower and the four upper entries
-
-    void set(const std::uint64_t* table, const std::uint32_t* upper) {
-      value = table;
-      for (int k = 0; k < together; ++k)
-        for (int half = 0; half < 2; ++half)
-          place[k][half] = (upper[k] >> 4 * half & 15) * static_cast<std::uint32_t>(sizeof(lanes::Vector));
-    }
-  };
   Count count;
   lanes::Vector of_two[16];
 
@@ -44,8 +44,7 @@ struct Counted {
     lanes::fill_functions(count.bit[0], count.bit[1], of_two);
   }
   lanes::Vector digit(const Row& row, int k) const {
-    return lanes::choose(count.bit[2], lanes::at_place(of_two, row.place[k][1]),
-                         lanes::at_place(of_two, row.place[k][0]));
+    return lanes::choose(count.bit[2], function(of_two, row.upper[2 * k + 1]), function(of_two, row.upper[2 * k]));
   }
   std::uint64_t value(const Row& row, int lane, int bit) const {
     std::uint64_t n = 0;
@@ -56,26 +55,19 @@ struct Counted {
 };
 
 // Any couplings: T depends on which neighbours pull the same way as the first; where that one pulls downwards, +1 and
-// -1 change their parts. All 16 functions of the first two of these are at hand, so that a digit of all T, one bit for
-// each, needs one of them for every four.
+// -1 change their parts.
 template <int slots>
 struct Chosen {
-  struct Row {
-    const std::uint64_t* value;
-    const std::uint32_t* upper;
-
-    void set(const std::uint64_t* table, const std::uint32_t* digits_of_table) {
-      value = table;
-      upper = digits_of_table;
-    }
-  };
   lanes::Vector agrees[slots - 1], down, of_two[16];
 
   explicit Chosen(const lanes::Vector* pull) : down(~pull[0]) {
     for (int k = 1; k < slots; ++k) agrees[k - 1] = pull[k] ^ down;
     lanes::fill_functions(agrees[0], agrees[1], of_two);
   }
-  lanes::Vector digit(const Row& row, int k) const { return choose_entry<slots - 3>(row.upper[k]); }
+  lanes::Vector digit(const Row& row, int k) const {
+    constexpr int levels = slots - 3;
+    return choose_entry<levels>(row.upper + (k << levels));
+  }
   std::uint64_t value(const Row& row, int lane, int bit) const {
     std::uint64_t entry = 0;
     for (int k = 0; k + 1 < slots; ++k) entry |= (agrees[k][lane] >> bit & 1) << k;
@@ -84,11 +76,13 @@ struct Chosen {
   lanes::Vector turn(lanes::Vector up) const { return up ^ down; }
 
  private:
-  // The bit of 4 * 2^n that `agrees` chooses.
+  // One of 2^n functions, chosen by `agrees`.
   template <int n>
-  lanes::Vector choose_entry(std::uint32_t bits) const {
-    if constexpr (n == 0) return of_two[bits & 15];
-    else return lanes::choose(agrees[n + 1], choose_entry<n - 1>(bits >> (2 << n)), choose_entry<n - 1>(bits));
+  lanes::Vector choose_entry(const std::uint8_t* functions) const {
+    if constexpr (n == 0) return function(of_two, *functions);
+    else
+      return lanes::choose(agrees[n + 1], choose_entry<n - 1>(functions + (1 << (n - 1))),
+                           choose_entry<n - 1>(functions));
   }
 };
 
@@ -224,7 +218,7 @@ class Copies {
     if (job_.row[site] != known_) {
       known_ = job_.row[site];
       const std::int64_t k = rung_ * job_.rows + known_;
-      row_.set(job_.table + k * job_.entries, job_.upper + k * together);
+      row_ = {job_.table + k * job_.entries, job_.upper + k * together * job_.functions};
     }
     const Rule rule(pull);
     lanes::Choice choice{};
@@ -255,7 +249,7 @@ class Copies {
   const GlassJob& job_;
   const std::int64_t rung_, first_;
   std::uint64_t* const spins_;
-  typename Rule::Row row_;
+  Row row_{};
   std::int32_t known_ = -1;  // the row in use
   lanes::Vector copies_{};   // which bits belong to copies
   lanes::Counter changed_;

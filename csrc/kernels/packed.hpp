@@ -193,7 +193,7 @@ PYQMC_HD inline Layout layout_of(const PackedShape& shape) {
 namespace lanes {
 
 // The words one further along than those `here`: behind the last of them comes the first of register `next`.
-inline Vector words_behind(const std::uint64_t* here, const std::uint64_t* next) {
+PYQMC_HD inline Vector words_behind(const std::uint64_t* here, const std::uint64_t* next) {
 #if defined(__AVX512F__) && !defined(PYQMC_DEVICE)
   return (Vector)_mm512_maskz_alignr_epi64(0xFF, (__m512i)load(next), (__m512i)load(here), 1);
 #else
@@ -204,7 +204,7 @@ inline Vector words_behind(const std::uint64_t* here, const std::uint64_t* next)
 }
 
 // The words one before: before the first of them comes the last of register `next`.
-inline Vector words_before(const std::uint64_t* here, const std::uint64_t* next) {
+PYQMC_HD inline Vector words_before(const std::uint64_t* here, const std::uint64_t* next) {
 #if defined(__AVX512F__) && !defined(PYQMC_DEVICE)
   return (Vector)_mm512_maskz_alignr_epi64(0xFF, (__m512i)load(here), (__m512i)load(next), 7);
 #else
@@ -263,7 +263,7 @@ struct Around {
   }
 
   // The same for a register that lies within one row, all of whose words are full.
-  static lanes::Vector along_row(const std::uint64_t* here, std::int64_t words, std::int64_t phase) {
+  PYQMC_HD static lanes::Vector along_row(const std::uint64_t* here, std::int64_t words, std::int64_t phase) {
     const lanes::Vector level = lanes::load(here);
     const bool is_odd = phase >= words;
     const std::int64_t column = is_odd ? phase - words : phase, rest = words - lanes::width;

@@ -85,7 +85,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "flow layers": Section("Layers of a flow", "ns per site of a field, forwards; the same weights in plain torch."),
     "flow draws": Section("Draws of a flow", "ns per site of a field, with the log density."),
     "flow training": Section("Training of a flow", "ns per site of a field in a step of training, both ways through."),
-    "random": Section("Random numbers", "ns per byte; normal numbers have eight bytes."),
+    "random": Section("Random numbers", "ns per byte, or per normal number."),
     "statistics": Section("Statistics", "ns per unit of work, beside the library that does the same."),
     "machine": Section("This machine: instructions", "ns for each instruction of a loop that holds no other."),
     "bandwidth": Section(

@@ -112,7 +112,7 @@ def glass_steps(
     uniform: bool,
     row: NDArray[np.int32],
     table: NDArray[np.uint64],
-    upper: NDArray[np.uint32],
+    upper: NDArray[np.uint8],
     bonds: NDArray[np.int32],
 ) -> None: ...
 def read_sites(

@@ -164,7 +164,10 @@ struct GlassJob {
   bool uniform;                    // all couplings have one strength: entries by how many neighbours pull upwards
   const std::int32_t* row;         // (sites): which row of its rung's table belongs to a site
   const std::uint64_t* table;      // (rungs, rows, entries)
-  const std::uint32_t* upper;      // (rungs, rows, glass_digits): the upper digits of the entries, a bit for each
+  // (rungs, rows, glass_digits, functions): the upper digits of the entries, four of them to a function of two bits,
+  // which is named by eight times its number in `fill_functions`.
+  const std::uint8_t* upper;
+  std::int64_t functions;
   std::int64_t rows, entries;
   const std::int32_t* bonds;  // (bond_count, 3): both sites and the coupling in units
   std::int64_t bond_count;

@@ -71,7 +71,9 @@ choose that is 180 operations for 512 copies, two in a cycle, which alone bounds
 the eight functions took four scalar instructions each, shifts among them, which compete with the rotations for their
 port; now a byte for each is read and scales the address (426 instructions for the digits of a site, where shifts of
 what was read took 520). Tried: fewer digits, where spins settled alone (one in 2^digits, by a Philox block each)
-outweigh what is saved, by estimate. Not tried: two registers of copies at a time, which would share the addresses.""",
+outweigh what is saved, by estimate. The count above is of a lattice that fits into the first cache; from 16 x 16 x 16
+sites on spins and functions lie in the second (0.7 MB) and a site waits for its neighbours. Not tried: asking for them
+ahead; two registers of copies at a time, which would share the addresses.""",
     "potts": """\
 The sweep with a byte for each site, which also serves Ising spins on lattices that cannot be packed. A colour to
 propose and a number to accept it by are Philox words, ten rounds of two wide products for each block; neighbours'

@@ -15,8 +15,10 @@ import numpy as np
 from benchmarks.contenders import UNITS
 from pyqmc_art.lattice.actions import Ising, Potts
 from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.glass import SpinGlass
 from pyqmc_art.lattice.infinite import ISING_CRITICAL_BETA, potts_critical_beta
 from pyqmc_art.lattice.kernels import compose
+from pyqmc_art.lattice.kernels.glass import GlassHeatBath
 from pyqmc_art.lattice.kernels.hmc import HMC
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.rng import Stream
@@ -46,7 +48,7 @@ class HotLoop:
     amounts : two amounts of work whose difference is what is counted
     moved : bytes that must be read or written for each unit, whatever the implementation
     working_set : bytes that are touched over and over
-    rows : rows of the lattice, of 64 columns
+    rows : rows of the lattice
     timed : amount of each call the clock sees; None: calls of as many steps as fill a round
     """
 
@@ -69,11 +71,11 @@ class Wrapped:
         return self._wrap(getattr(self._operations, name))
 
 
-def of_kernel(kernel: str, model: Callable[[Lattice], Any], **options: Any) -> Make:
+def of_kernel(kernel: str, model: Callable[[Lattice], Any], columns: int = 64, **options: Any) -> Make:
     """Steps of a kernel on one configuration that has forgotten where it came from."""
 
     def make(wrap: Wrap, rows: int) -> Work:
-        stream, action = Stream.from_seed(11), model(Lattice((rows, 64)))
+        stream, action = Stream.from_seed(11), model(Lattice((rows, columns)))
         built: Any = compose.build(kernel, action, options, threads=1)
         start = built.start(stream, 1)
         if kernel in ("wolff", "metropolis", "heat-bath"):
@@ -93,6 +95,21 @@ def of_kernel(kernel: str, model: Callable[[Lattice], Any], **options: Any) -> M
         return work
 
     return make
+
+
+def of_glass(wrap: Wrap, rows: int) -> Work:
+    """Heat-bath sweeps of 512 copies of a cubic spin glass with normal couplings, ``rows`` to a side."""
+    stream, action = Stream.from_seed(11), SpinGlass(Lattice((rows, rows, rows)), 0.7, disorder="gaussian")
+    built: Any = GlassHeatBath(action, threads=1)
+    state = built.init(built.start(stream, 256))
+    built._operations = Wrapped(built._operations, wrap)
+
+    def work(steps: int) -> float:
+        nonlocal state
+        state = built.advance(stream, state, steps)[0]
+        return float(steps * state.field.size)
+
+    return work
 
 
 def of_philox(wrap: Wrap, rows: int) -> Work:
@@ -140,8 +157,13 @@ def _phi4(lattice: Lattice) -> Phi4:
 SITES: Final = 8 * 64
 
 HOT_LOOPS: Final[Mapping[str, HotLoop]] = {
-    "metropolis": HotLoop(UNITS["metropolis"], of_kernel("metropolis", _ising), (2, 6), 3 / 8, SITES, 64),
-    "heat-bath": HotLoop(UNITS["heat-bath"], of_kernel("heat-bath", _ising), (2, 6), 3 / 8, SITES, 64),
+    "metropolis": HotLoop(
+        UNITS["metropolis"], of_kernel("metropolis", _ising, columns=1024), (2, 4), 3 / 8, 8 * SITES, 32
+    ),
+    "heat-bath": HotLoop(
+        UNITS["heat-bath"], of_kernel("heat-bath", _ising, columns=1024), (2, 4), 3 / 8, 8 * SITES, 32
+    ),
+    "glass": HotLoop("spin update", of_glass, (1, 3), 3 / 8, 64 * 4**3, 4),
     "potts": HotLoop("colour update", of_kernel("metropolis", _potts), (1, 2), 3.0, SITES),
     "swendsen-wang": HotLoop(UNITS["swendsen-wang"], of_kernel("swendsen-wang", _ising), (1, 2), 2.0, 6 * SITES),
     "wolff": HotLoop(UNITS["wolff"], of_kernel("wolff", _ising), (1, 2), 2.0, 18 * SITES, 16),

@@ -35,6 +35,7 @@ reaches. A loop far from both waits: for cache misses, for mispredicted branches
 TITLES: Final[Mapping[str, str]] = {
     "metropolis": "Metropolis, multi-spin",
     "heat-bath": "Heat bath, multi-spin",
+    "glass": "Heat bath of a cubic spin glass, normal couplings",
     "potts": "Metropolis of three colours, byte by byte",
     "swendsen-wang": "Swendsen-Wang",
     "wolff": "Wolff",
@@ -46,18 +47,33 @@ TITLES: Final[Mapping[str, str]] = {
 
 PARAGRAPHS: Final[Mapping[str, str]] = {
     "metropolis": """\
-Random digits bound it. A spin is compared with its probability digit by digit, seven digits for every word of 64
-spins, and each digit costs a step of xoroshiro128++ and a few logical operations on the widest registers; the
-neighbours of 64 spins are counted with as many. Memory plays no part: a spin is a bit, and even 4096 x 4096 sites are
-2 MiB. Tried: Philox for every digit (prototypes reached a quarter of the rate); leaving off as soon as no spin of a
-register is undecided, which mispredicts (in prototypes looking after eight digits halved the rate). What is undecided
-after seven digits is laid on top of each other instead, four words at a time, so that the rest costs little; spins
-that collide there are found by lane, and flips are counted by carry-save addition. The ratio between instruction sets
-in [benchmarks](benchmarks.md) is that of their registers.""",
+Random digits bound it: a number chooses a digit of the probability, which takes seven words for every 64 spins and two
+more shared with others, each a step of xoroshiro128+ (six operations on the widest registers with AVX-512, nine with
+AVX2) and one or two operations to choose. With AVX-512 half of the generator are rotations and shifts, which one port
+alone does. About 120 operations for 512 spins, two in a cycle, are a bound of 30 spins per ns here; what is missing are
+loads and stores of functions of two bits, spins settled alone and the Philox blocks of the seeds. Memory plays no part:
+a spin is a bit, and even 4096 x 4096 sites are 2 MiB. What brought 16.2 to 22.4 updates per ns at L = 1024, and 7.6 to
+11.5 with AVX2, in one process on a busy machine: choosing digits instead of comparing them and a generator of fewer
+operations (together 16.4 to 18.4); registers that lie within a row, without masks and with one neighbour's direction,
+and spins settled after the register is written (20.4); four groups as a constant and their loop not unrolled, so that
+nothing is spilled (23.3). What the settling by lane takes showed when it was left out: 13 %. Tried before: Philox for
+every digit (prototypes reached a quarter of the rate); leaving off as soon as no spin of a register is undecided, which
+mispredicts. Not tried: both colours in one pass.""",
     "heat-bath": """\
-The same sweep with another table: where Metropolis has counts of neighbours that (nearly) always flip, every count
-here has a probability of its own, and choosing its digits takes the additional instructions. The bound is the same.
-Nothing else was tried.""",
+The same sweep with another table: where Metropolis has counts of neighbours that (nearly) always flip, every count here
+has a probability of its own. All 16 functions of two bits of the count are computed once for each register, and a digit
+reads two of them and chooses by the third bit: 13.4 to 17.2 updates per ns at L = 1024, where choosing among five
+entries took four operations for each digit. The bound is the same.""",
+    "glass": """\
+Every site has probabilities of its own, 32 of them in three dimensions, and twelve digits for 512 copies. A digit is
+read from functions of two bits, eight of them, and chosen by seven operations; with the generator's six and two to
+choose that is 180 operations for 512 copies, two in a cycle, which alone bounds it to 20 updates per ns here. Naming
+the eight functions took four scalar instructions each, shifts among them, which compete with the rotations for their
+port; now a byte for each is read and scales the address (426 instructions for the digits of a site, where shifts of
+what was read took 520). Tried: fewer digits, where spins settled alone (one in 2^digits, by a Philox block each)
+outweigh what is saved, by estimate. The count above is of a lattice that fits into the first cache; from 16 x 16 x 16
+sites on spins and functions lie in the second (0.7 MB) and a site waits for its neighbours. Not tried: asking for them
+ahead; two registers of copies at a time, which would share the addresses.""",
     "potts": """\
 The sweep with a byte for each site, which also serves Ising spins on lattices that cannot be packed. A colour to
 propose and a number to accept it by are Philox words, ten rounds of two wide products for each block; neighbours'
@@ -92,8 +108,10 @@ fused, because a product that is rounded by itself gives the same bytes on every
 does, which is why the two halves are one pass. Momenta are drawn once a trajectory (the count above has forty steps)
 and weigh more in shorter ones; they are normal numbers, which [benchmarks](benchmarks.md) times by themselves.""",
     "philox": """\
-Ten rounds of two 32-bit products for 16 bytes, and hardly anything but vector instructions: as many of them as the
-widest registers take a cycle. Products alone would leave it at a third of the time. Tried: shuffles in place of
+Ten rounds of two 32-bit products for 16 bytes, and hardly anything but vector instructions: 57 of them for eight
+blocks with AVX-512, two in a cycle, are a bound of 4.5 bytes a cycle, of which 15 GB/s are 93 %. Products alone would
+leave it at a third of the time. Blocks that follow one another differ in the first product by a constant, so that it is
+added up instead of multiplied (3 % in one process, with AVX-512 and with AVX2). Tried: shuffles in place of
 shifts to bring the halves of a product together, which relieve the port that products and shifts share. Filling
 memory with zeros is faster still, so that stores are not the bound while the result fits into a cache.""",
     "resampling": """\

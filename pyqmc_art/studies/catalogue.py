@@ -14,14 +14,17 @@ from pyqmc_art.rng import Stream
 from pyqmc_art.store import provenance
 
 STUDIES: Final[dict[str, str]] = {
+    "arms-race": "arms_race:ArmsRace",
     "confounds": "confounds:Confounds",
     "critical-slowing-down": "critical_slowing:CriticalSlowingDown",
+    "forged-fields": "forged_fields:ForgedFields",
     "forgery": "forgery:Forgery",
     "ising-dynamics": "ising_dynamics:IsingDynamics",
     "leakage": "leakage:Leakage",
     "mode-collapse": "mode_collapse:ModeCollapse",
     "phase-transition": "phase_transition:PhaseTransition",
     "proposals": "proposals_race:ProposalsRace",
+    "synthesis": "synthesis:Synthesis",
     "universal-approximation": "universal_approximation:UniversalApproximation",
     "unseen-generators": "unseen_generators:UnseenGenerators",
     "unsupervised": "unsupervised:Unsupervised",

@@ -84,5 +84,6 @@ def check_gallery(gallery: Gallery, folds: int = FOLDS) -> None:
     if missing:
         there = ", ".join(f"{role} {roles.count(role)}" for role in dict.fromkeys(roles))
         raise InputError(f"no picture has the role {' or '.join(missing)}; this study needs both ({there} are there)")
-    if roles.count("original") < folds:
-        raise InputError(f"{roles.count('original')} originals of {gallery.hand} for {folds} folds; take fewer folds")
+    count = gallery.judged().roles.count("original")
+    if count < folds:
+        raise InputError(f"{count} originals of {gallery.hand} for {folds} folds; take fewer folds")

@@ -9,11 +9,11 @@ import numpy as np
 
 from pyqmc_art.art.claims import SUPPORTED, Claim, tabulate_claims
 from pyqmc_art.art.scorecard import POSITIVE, Outcomes, count_recalls, score_contrast
-from pyqmc_art.protocols import Cell, Curve, Figure, Panel, Table
+from pyqmc_art.protocols import Cell, Curve, Figure, Panel, Picture, Table
 from pyqmc_art.stats.comparisons import RegimeComparison, compare_regimes
 from pyqmc_art.stats.proportions import Rate
 from pyqmc_art.stats.ranking import Score
-from pyqmc_art.studies.gallery import hand_name
+from pyqmc_art.studies.gallery import Gallery, hand_name
 from pyqmc_art.studies.grids import SAMPLES, Grid, judge_name
 from pyqmc_art.studies.talk import CONFIRMED, FORGERY, OPEN, REFUTED, Verdict, judge_talk, tabulate_talk
 
@@ -98,7 +98,7 @@ def tables(story: Story) -> tuple[Table, ...]:
 
 def figures(story: Story) -> tuple[Figure, ...]:
     """Recall of human forgeries, and ranking, against the regime."""
-    return (draw_recalls(story), draw_areas(story))
+    return (draw_recalls(story), draw_areas(story), *draw_samples(story.grid.gallery))
 
 
 def headline(story: Story) -> Table:
@@ -240,6 +240,16 @@ def draw_areas(story: Story) -> Figure:
         "the baselines has learned how the pictures were collected."
     )
     return Figure("areas", "Ranking of originals and human forgeries", caption, tuple(panels))
+
+
+def draw_samples(gallery: Gallery) -> tuple[Figure, ...]:
+    """Pictures that trained synthesizers made, beside originals; none without any."""
+    if not gallery.samples:
+        return ()
+    what = "The originals are simulated. " if gallery.simulated else ""
+    caption = f"{what}Made pictures of the first seeds, as they came, beside originals at the same size."
+    parts = tuple(Picture(title, pixels) for title, pixels in gallery.samples)
+    return (Figure("samples", "What trained synthesizers made", caption, parts),)
 
 
 def _gains(story: Story) -> str:

@@ -54,6 +54,9 @@ class Gallery:
     files : what the metadata baseline sees in the files as they came
     simulated : whether the pictures come from the procedural painter
     notes : what a reader must know about the pictures, in words
+    reserved : works that may be trained on and are never judged
+    learned : checksums of the pictures that synthesizers learned from, none of which may be judged
+    samples : pictures to show, with titles
     """
 
     manifest: Manifest
@@ -62,6 +65,9 @@ class Gallery:
     files: FeatureTable
     simulated: bool
     notes: tuple[str, ...] = ()
+    reserved: frozenset[str] = frozenset()
+    learned: frozenset[str] = frozenset()
+    samples: tuple[tuple[str, NDArray[np.uint8]], ...] = ()
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -83,6 +89,23 @@ class Gallery:
     def detectors(self) -> tuple[str, ...]:
         """Names of the tables that are no baselines."""
         return tuple(name for name in self.tables if name not in BASELINES)
+
+    def judged(self) -> Gallery:
+        """Keep the rows whose works are judged.
+
+        Raises
+        ------
+        InputError
+            When a synthesizer learned from one of them.
+        """
+        rows = [i for i, row in enumerate(self.manifest) if row.work not in self.reserved]
+        leaks = [self.manifest.rows[i].path for i in rows if self.manifest.rows[i].sha256 in self.learned]
+        if leaks:
+            raise InputError(
+                f"synthesizers learned from {len(leaks)} pictures that would be judged, {leaks[0]} among them; train "
+                "them on other works"
+            )
+        return self.keep(rows)
 
     def table(self, name: str) -> FeatureTable:
         """Features by the name of a detector or baseline, ``"files"`` for those of the files as they came.
@@ -147,14 +170,14 @@ def paint_gallery(
     plan = plan_collection(
         stream, counts, size, gap, proxy_gap=proxy_gap, traces=traces, proxies=proxies, forgers=forgers
     )
-    manifest = Manifest(tuple(_row(one, k) for k, one in enumerate(plan)))
+    manifest = Manifest(tuple(describe_commission(one, k) for k, one in enumerate(plan)))
     # One picture of each role is painted for the key: another painter must not find the features of this one.
     firsts = {one.role: one for one in reversed(plan)}
     drawn = [hashlib.sha256(pixels.tobytes()).hexdigest() for pixels, _ in paint_all(list(firsts.values()))]
     content = [drawn, [repr(one) for one in plan]]
-    extractors, notes = _make_extractors(detectors)
+    extractors, notes = make_extractors(detectors)
     preparation = Preparation(Equaliser(size=size), stream.fold("equalise").key)
-    tables, files = _describe(
+    tables, files = describe_pictures(
         lambda: _painted(plan), extractors, preparation, content, manifest.works, Shelf(cache), monitor
     )
     return Gallery(manifest, MASTER, tables, files, True, ("All pictures are simulated.", *notes))
@@ -189,17 +212,16 @@ def open_gallery(
     InputError
         For pictures that cannot be read (all are named), an unknown hand, or an unknown layout.
     """
-    checked = _read_manifest(source, hand, layout).attribute(hand).check()
+    checked = read_manifest(source, hand, layout).attribute(hand).check()
     if checked.problems:
         raise InputError(f"{len(checked.problems)} pictures cannot be used:\n" + "\n".join(map(str, checked.problems)))
-    known = _hands_with_originals(checked.manifest)
-    name = resolve_hand(hand, known) if hand else _only(known)
+    name = choose_hand(checked.manifest, hand)
     merged = merge_duplicates(checked.manifest)
     manifest = merged.manifest
     plan = equaliser or choose_equaliser(manifest)
     preparation = Preparation(plan, stream.fold("equalise").key)
-    extractors, notes = _make_extractors(detectors)
-    tables, files = _describe(
+    extractors, notes = make_extractors(detectors)
+    tables, files = describe_pictures(
         lambda: map(read_picture, manifest.paths), extractors, preparation, [row.sha256 for row in manifest],
         manifest.works, Shelf(cache), monitor,
     )  # fmt: skip
@@ -231,7 +253,8 @@ def choose_equaliser(manifest: Manifest) -> Equaliser:
     return Equaliser(size=side, factor=common_downscale(sizes, side))
 
 
-def _row(one: Commission, number: int) -> Row:
+def describe_commission(one: Commission, number: int) -> Row:
+    """Make the row of a planned picture; its path is a name only, for nothing is written."""
     width, height = one.size
     return Row(
         path=f"{one.role}/{number + 1:04d}.png", role=one.role, hand=one.hand, title=one.title, style="simulated",
@@ -246,13 +269,19 @@ def _painted(plan: list[Commission]) -> Iterator[Picture]:
         yield Picture(pixels, Path(one.title), "PNG", hashlib.sha256(pixels.tobytes()).hexdigest())
 
 
-def _make_extractors(names: Sequence[str]) -> tuple[dict[str, Extractor], tuple[str, ...]]:
-    """Extractors of the detectors and the baselines; a network that is not installed is left out with a note."""
+def make_extractors(names: Sequence[str], size: int | None = None) -> tuple[dict[str, Extractor], tuple[str, ...]]:
+    """Extractors of the detectors and the baselines; a network that is not installed is left out with a note.
+
+    Parameters
+    ----------
+    names : of the detectors
+    size : side in pixels at which residuals are taken; None takes the usual one
+    """
     made: dict[str, Extractor] = {}
     notes: list[str] = []
     for name in (*names, *BASELINES):
         try:
-            made[name] = make_extractor(name)
+            made[name] = make_extractor(name, size=size if name in PLAIN else None)
         except (ImportError, InputError) as error:
             if name in PLAIN or name not in DETECTORS:
                 raise
@@ -260,7 +289,7 @@ def _make_extractors(names: Sequence[str]) -> tuple[dict[str, Extractor], tuple[
     return made, tuple(notes)
 
 
-def _describe(
+def describe_pictures(
     pictures: Callable[[], Iterable[Picture]],
     extractors: Mapping[str, Extractor],
     preparation: Preparation,
@@ -292,7 +321,14 @@ def _describe(
     return {name: found[name] for name in extractors}, found[FILES]
 
 
-def _read_manifest(source: Manifest | str | os.PathLike[str], hand: str, layout: str) -> Manifest:
+def read_manifest(source: Manifest | str | os.PathLike[str], hand: str, layout: str) -> Manifest:
+    """Read a manifest or folder in one of ``LAYOUTS``.
+
+    Raises
+    ------
+    InputError
+        For an unknown layout, or when there is nothing.
+    """
     if layout not in LAYOUTS:
         raise unknown("layout", layout, LAYOUTS)
     if isinstance(source, Manifest):
@@ -302,17 +338,20 @@ def _read_manifest(source: Manifest | str | os.PathLike[str], hand: str, layout:
     return read_zenodo(source, hand) if hand else read_zenodo(source)
 
 
-def _hands_with_originals(manifest: Manifest) -> dict[str, int]:
+def choose_hand(manifest: Manifest, hand: str = "") -> str:
+    """Name of the hand as the manifest writes it; an empty one is the only hand that has originals.
+
+    Raises
+    ------
+    InputError
+        For an unknown hand, or none where several have originals.
+    """
     known = Manifest(tuple(row for row in manifest if row.role == "original")).hands()
     if not known:
         raise InputError("the manifest names no hand of any original; give hand = NAME, or fill in the column hand")
-    return known
-
-
-def _only(known: Mapping[str, int]) -> str:
-    if len(known) > 1:
+    if not hand and len(known) > 1:
         raise InputError(f"there are originals by {', '.join(list(known)[:8])}; say whose with hand = NAME")
-    return next(iter(known))
+    return resolve_hand(hand, known) if hand else next(iter(known))
 
 
 def _describe_plan(plan: Equaliser) -> str:

@@ -31,6 +31,8 @@ STRENGTHS: Final = (1e-4, 1e-3, 1e-2, 1e-1)
 ALWAYS: Final = (POSITIVE, "proxy")
 """Roles that every regime trains on."""
 CALIBRATION_SAMPLES: Final = 100
+RESERVED: Final = -1
+"""Fold of works that are trained on in every fold and judged in none."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,18 @@ class Exhibits:
         """True for originals of the hand."""
         return np.array([role == POSITIVE for role in self.roles], bool)
 
+    @cached_property
+    def judged(self) -> NDArray[np.bool_]:
+        """True for what may be judged: no work that is reserved for training.
+
+        Raises
+        ------
+        InputError
+            When a synthesizer learned from a work that would be judged.
+        """
+        free = set(self.gallery.judged().manifest.works)
+        return np.array([work in free for work in self.works], bool)
+
     def assign(self, stream: Stream, folds: int, among: Indices | None = None) -> NDArray[np.int64]:
         """Fold of each entry: all entries of one work in one fold, roles and makers spread evenly."""
         chosen = np.arange(len(self)) if among is None else among
@@ -169,11 +183,11 @@ def score_works(
 ) -> WorkOutcomes:
     """Score every work by models that saw nothing of it, trained on originals, proxies and the given roles.
 
-    All works are dealt into folds, stratified by role and maker, and each is judged once in every repeat by the model
-    of its fold, whether its role was in training or not, so that works and the number of models behind each score are
-    the same in every regime. The folds depend on the stream alone; give the same stream to compare regimes in pairs.
-    Inside a fold, the held-out scores of the training works, split again by work, give the threshold; the labels of the
-    fold's own works are used for nothing.
+    All works but the reserved ones are dealt into folds, stratified by role and maker, and each is judged once in every
+    repeat by the model of its fold, whether its role was in training or not, so that works and the number of models
+    behind each score are the same in every regime. The folds depend on the stream alone; give the same stream to
+    compare regimes in pairs. Inside a fold, the held-out scores of the training works, split again by work, give the
+    threshold; the labels of the fold's own works are used for nothing.
 
     Parameters
     ----------
@@ -188,12 +202,13 @@ def score_works(
 
     Returns
     -------
-    WorkOutcomes, the entries in order of appearance in the manifest
+    WorkOutcomes, the judged entries in order of appearance in the manifest
 
     Raises
     ------
     InputError
-        For an unknown table or role, a role that no picture has, nothing to train against, or too few works.
+        For an unknown table or role, a role that no picture has, nothing to train against, too few works, or a
+        judged work that a synthesizer learned from.
     """
     trained = tuple(dict.fromkeys([*ALWAYS, *(resolve_role(role) for role in roles)]))
     shown = Exhibits.of(gallery)
@@ -204,16 +219,19 @@ def score_works(
     if not (learns & ~shown.labels).any():
         raise InputError("nothing is left to set against the originals in training; add proxies or another role")
     judge = Judge(shown, gallery.table(table_name), balance, tuple(strengths), stream)
+    tested = np.flatnonzero(shown.judged)
     scores = np.empty((repeats, len(shown)))
     supported = []
     for repeat in range(repeats):
-        outer = shown.assign(stream.fold("outer", repeat), folds)
+        outer = np.full(len(shown), RESERVED)
+        outer[tested] = shown.assign(stream.fold("outer", repeat), folds, tested)
         for fold in range(folds):
             test, train = np.flatnonzero(outer == fold), np.flatnonzero((outer != fold) & learns)
             scores[repeat, test], fine = judge.score_fold(train, test, stream.fold(f"repeat {repeat}", fold))
             supported.append(fine)
+    roles, makers, works = (tuple(names[i] for i in tested) for names in (shown.roles, shown.makers, shown.works))
     return WorkOutcomes(
-        average_out_of_fold(scores), shown.roles, shown.makers, 0.0, shown.works, trained, float(np.mean(supported))
+        average_out_of_fold(scores[:, tested]), roles, makers, 0.0, works, trained, float(np.mean(supported))
     )
 
 

@@ -7,17 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pyqmc_art.art.collection import MASTER, plan_collection
 from pyqmc_art.art.degrade import Equaliser
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
-from pyqmc_art.studies.gallery import DETECTORS, LAYOUTS, Gallery, open_gallery, paint_gallery
+from pyqmc_art.studies.gallery import (
+    DETECTORS,
+    LAYOUTS,
+    Gallery,
+    choose_hand,
+    open_gallery,
+    paint_gallery,
+    read_manifest,
+)
 from pyqmc_art.studies.regimes import FOLDS
 
 FACTORS: Final = ("common", "whole")
 CACHE: Final = "features"
 """Folder under a study's ``out`` in which features are kept for the next study of the same pictures."""
 MACHINES: Final = ("raw-gan", "tuned-gan", "diffusion")
+PEOPLE: Final = ("original", "proxy", "forgery")
+SYNTHESIZERS: Final = ("simulated", "trained")
 FULL: Final[Mapping[str, Any]] = {
     "originals": 120,
     "proxies": 160,
@@ -25,6 +36,7 @@ FULL: Final[Mapping[str, Any]] = {
     "machines": 30,
     "repeats": 5,
     "strengths": (1e-4, 1e-3, 1e-2, 1e-1),
+    "synthesizers": "trained",
 }
 """The full preset of the studies that compare training sets."""
 
@@ -66,6 +78,22 @@ class GallerySource:
         Side of a simulated picture.
     collection
         Number of the simulated collection, and of the equalisation's random JPEG qualities; the seed draws the splits.
+    synthesizers
+        trained: raw GAN, tuned GAN and diffusion model are trained here, on works that are never judged, and take the
+        place of all other machine-made pictures; simulated: traces on painted pictures, or what a manifest has.
+    gan
+        Kind of the trained GAN: dcgan, light or stylegan2.
+    resolution
+        Side in pixels to which all pictures are reduced for trained synthesizers.
+    cells
+        Squares along each side into which they are cut before.
+    channels
+        Of the GAN at its largest size; the diffusion model has half as many.
+    raw_kimg, tuned_kimg, diffusion_kimg
+        Thousands of images shown: to the GAN, of proxies; to the same, of originals; to the diffusion model, of
+        proxies, and half as many of originals.
+    studied
+        Share of the originals and proxies that synthesizers learn from, and that nobody judges.
     """
 
     manifest: str | None = None
@@ -86,6 +114,15 @@ class GallerySource:
     traces: float = 1.0
     pixels: int = 256
     collection: int = 1
+    synthesizers: str = "simulated"
+    gan: str = "dcgan"
+    resolution: int = 64
+    cells: int = 1
+    channels: int = 32
+    raw_kimg: float = 20.0
+    tuned_kimg: float = 8.0
+    diffusion_kimg: float = 8.0
+    studied: float = 0.4
 
     def __post_init__(self) -> None:
         """Refuse what would only fail after the pictures were described."""
@@ -99,19 +136,54 @@ class GallerySource:
             raise InputError(f"strengths is {self.strengths}; expected numbers above 0")
         if self.hand and self.manifest is None:
             raise InputError(f"hand is {self.hand!r}, but there is no manifest; give manifest = FILE or FOLDER")
+        if self.synthesizers not in SYNTHESIZERS:
+            raise unknown("synthesizers", self.synthesizers, SYNTHESIZERS)
+        if not 0 < self.studied < 1 or min(self.cells, self.machines) < 1:
+            raise InputError(
+                f"studied is {self.studied}, cells {self.cells} and machines {self.machines}; expected a share between "
+                "0 and 1, and at least 1 of the others"
+            )
 
     def open_gallery(self, out: Path, monitor: Monitor) -> Gallery:
         """Read or paint the pictures, and describe them unless that was done under ``out`` before."""
         stream = Stream.from_seed(self.collection).fold("collection")
         cache = out / CACHE
+        if self.synthesizers == "trained":
+            return self._open_trained(out, stream, cache, monitor)
         if self.manifest is not None:
             return open_gallery(
                 self.manifest, self.hand, stream, equaliser=Equaliser() if self.factor == "whole" else None,
                 layout=self.layout, detectors=self.detectors, cache=cache, monitor=monitor,
             )  # fmt: skip
-        counts = {"original": self.originals, "proxy": self.proxies, "forgery": self.forgeries}
         return paint_gallery(
-            {**counts, **dict.fromkeys(MACHINES, self.machines)}, stream, size=self.pixels, gap=self.gap,
+            {**self._people, **dict.fromkeys(MACHINES, self.machines)}, stream, size=self.pixels, gap=self.gap,
             proxy_gap=self.proxy_gap, traces=self.traces, forgers=self.forgers, detectors=self.detectors,
             cache=cache, monitor=monitor,
         )  # fmt: skip
+
+    @property
+    def _people(self) -> dict[str, int]:
+        return {"original": self.originals, "proxy": self.proxies, "forgery": self.forgeries}
+
+    def _open_trained(self, out: Path, stream: Stream, cache: Path, monitor: Monitor) -> Gallery:
+        # Loaded here: whoever trains nothing needs no torch.
+        from pyqmc_art.studies.cuttings import paint_cuttings, read_cuttings
+        from pyqmc_art.studies.studio import Course, hang_gallery
+
+        course = Course(
+            self.gan, self.resolution, self.cells, self.channels, max(8, self.channels // 2), self.raw_kimg,
+            self.tuned_kimg, self.diffusion_kimg, self.studied,
+        )  # fmt: skip
+        if self.manifest is None:
+            plan = plan_collection(
+                stream, self._people, self.pixels, self.gap, proxy_gap=self.proxy_gap, proxies=8, forgers=self.forgers
+            )
+            pictures, hand = paint_cuttings(plan, course.size, course.cells, monitor), MASTER
+        else:
+            listed = read_manifest(self.manifest, self.hand, self.layout)
+            listed = listed.attribute(self.hand) if self.hand else listed
+            pictures = read_cuttings(listed, PEOPLE, course.size, course.cells, monitor=monitor)
+            hand = choose_hand(pictures.manifest, self.hand)
+        return hang_gallery(
+            pictures, hand, course, self.machines, stream, out, detectors=self.detectors, cache=cache, monitor=monitor
+        )

@@ -15,6 +15,7 @@ from pyqmc_art.errors import InputError
 from pyqmc_art.protocols import Findings, Monitor
 from pyqmc_art.rng import Stream
 from pyqmc_art.studies import unseen_report as report
+from pyqmc_art.studies.forgery_report import draw_samples
 from pyqmc_art.studies.gallery import Gallery
 from pyqmc_art.studies.grids import judge_grid
 from pyqmc_art.studies.regimes import Exhibits, Regime
@@ -50,7 +51,7 @@ class UnseenGenerators(GallerySource):
             question=QUESTION,
             answer=report.answer(matrix),
             tables=report.tables(matrix),
-            figures=report.figures(matrix),
+            figures=(*report.figures(matrix), *draw_samples(gallery)),
             configuration=dataclasses.asdict(self),
             notes=(*gallery.notes, *notes(makers)),
             seconds=time.perf_counter() - begun,

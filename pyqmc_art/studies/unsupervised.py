@@ -55,7 +55,7 @@ class Unsupervised(GallerySource):
     def run(self, out: Path, *, stream: Stream, monitor: Monitor) -> Findings:
         """Score every work, and say how well originals are told from each role."""
         begun = time.perf_counter()
-        gallery = self.open_gallery(out, monitor)
+        gallery = self.open_gallery(out, monitor).judged()
         found = judge_familiarities(
             gallery, tuple(dict.fromkeys((HEADLINE, *self.methods))), stream, folds=self.folds, repeats=self.repeats,
             strengths=self.strengths, monitor=monitor,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ FOOLED: Final = 0.4
 _MEMORY: Final = 0.99
 _STEER: Final = 4
 
+Penalty: TypeAlias = Callable[[Tensor], Tensor]
+"""Takes made images from -1 to 1, gives a scalar that a generator shall make small."""
+
 
 class Game(nn.Module):
     """Generator, discriminator and their history; counters and moving averages are buffers, so checkpoints hold them.
@@ -30,6 +34,7 @@ class Game(nn.Module):
     ----------
     generator, critic : the players
     average : the generator with moving averages of its weights: what pictures are made with
+    rival : what else the generator pays for its images, a frozen detector for instance; None for nothing
     images : real images shown so far, earlier trainings included
     probability : of each change of ADA
     """
@@ -40,8 +45,9 @@ class Game(nn.Module):
     right: Tensor
     lengths: Tensor
 
-    def __init__(self, generator: Generator, critic: Critic, rules: Rules) -> None:
+    def __init__(self, generator: Generator, critic: Critic, rules: Rules, rival: Penalty | None = None) -> None:
         super().__init__()
+        self.rival = rival
         self.generator, self.critic, self.rules = generator, critic, rules
         self.average = copy.deepcopy(generator).requires_grad_(False)
         self.register_buffer("images", torch.zeros((), dtype=torch.int64))
@@ -140,10 +146,12 @@ def _slope_loss(game: Any, real: Tensor) -> Tensor:
 
 def _generator_loss(game: Any, real: Tensor) -> Tensor:
     z = torch.randn(len(real), game.generator.latent).to(real.device)
-    logits = call_frozen(game.critic, game.change(game.generator(z)))
+    made = game.generator(z)
+    logits = call_frozen(game.critic, game.change(made))
     with torch.no_grad():
         game.right[1].lerp_((logits < 0).float().mean(), 1 - _MEMORY)
-    return generate(game.rules.loss, logits)
+    loss = generate(game.rules.loss, logits)
+    return loss if game.rival is None else loss + game.rival(made)
 
 
 def _path_loss(game: Any, real: Tensor) -> Tensor:

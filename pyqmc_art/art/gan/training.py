@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyqmc_art.art.gan.catalogue import GanShape, build_players
-from pyqmc_art.art.gan.game import Game
+from pyqmc_art.art.gan.game import Game, Penalty
 from pyqmc_art.art.gan.models import GanSynthesizer, load_players, make_synthesizer, save_gan
 from pyqmc_art.art.gan.rules import Rules
 from pyqmc_art.art.synthesis.course import Craft, Plan, follow_course
@@ -55,6 +55,7 @@ def train_gan(
     out: str | os.PathLike[str] | None = None,
     *,
     tune: str | os.PathLike[str] | None = None,
+    rival: Penalty | None = None,
     measure: Measure | None = None,
     resume: bool = False,
     force: bool = False,
@@ -71,6 +72,7 @@ def train_gan(
     out : model directory to write; checkpoints lie in ``OUT.training`` until it is complete, snapshots in
         ``OUT.snapshots``
     tune : model directory to start from; its images go on being counted
+    rival : what else the generator pays for its images; such a training is not resumed
     measure : asked at each snapshot
     resume : go on with an interrupted training of the same ``out``, to the very weights of an uninterrupted one
     force : replace a model that is there
@@ -80,7 +82,7 @@ def train_gan(
     Raises
     ------
     InputError
-        For images of another size, another plan on resume, or an ``out`` in use.
+        For images of another size, another plan on resume, a resumed training with a rival, or an ``out`` in use.
     Interrupted
         After Ctrl-C.
     NumericalError
@@ -89,8 +91,10 @@ def train_gan(
     shape = training.shape
     if pool.images.shape[1] != shape.size:
         raise InputError(f"the images have {pool.images.shape[1]} pixels; the networks take {shape.size}")
+    if rival is not None and resume:
+        raise InputError("a training against a rival is not resumed: nothing says that it is the same; start it anew")
     stream = Stream.from_seed(training.seed).fold("train gan")
-    game = Game(*build_players(shape, stream), training.rules)
+    game = Game(*build_players(shape, stream), training.rules, rival)
     history = () if tune is None else load_players(game, tune, shape)
     game.critic.freeze(training.freeze)
     begun = int(game.images)

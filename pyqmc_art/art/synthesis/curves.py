@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from pyqmc_art.art.metrics.appraisal import Gallery, appraise_pictures
+from pyqmc_art.art.metrics.memory import recall_training
 from pyqmc_art.art.metrics.vision import Vision
 from pyqmc_art.art.synthesis.pool import Pool
 from pyqmc_art.art.synthesis.snapshots import Measure
@@ -43,10 +44,18 @@ class Series:
     errors: tuple[float, ...]
 
 
-def make_measure(pool: Pool, vision: Vision, stream: Stream, mirror: bool = True, made: int = _MADE) -> Measure:
-    """Prepare to measure synthesizers against the pictures they learn from.
+def make_measure(
+    pool: Pool,
+    vision: Vision,
+    stream: Stream,
+    mirror: bool = True,
+    made: int = _MADE,
+    held_out: Pool | None = None,
+    likeness: Vision | None = None,
+) -> Measure:
+    """Prepare to measure synthesizers against held-out pictures, or else against those they learn from.
 
-    What a number says of quality is flattered by that; copying is tested for beside it.
+    What a number says of quality is flattered by the latter; copying is tested for beside it in any case.
 
     Parameters
     ----------
@@ -55,28 +64,35 @@ def make_measure(pool: Pool, vision: Vision, stream: Stream, mirror: bool = True
     stream : of the made pictures, the same at each snapshot, and of the errors
     mirror : whether mirrored pictures were shown, too
     made : pictures to make
+    held_out : real pictures that are not learned from: what is compared with, and the reference of copying
+    likeness : what looks for copies; None takes the vision
 
     Raises
     ------
     InputError
-        For fewer than 16 pictures.
+        For fewer than 16 pictures to compare with, or held-out ones that are learned from.
     """
-    if len(pool.names) < FEWEST:
-        raise InputError(f"{len(pool.names)} pictures; expected at least {FEWEST}, or nothing can be measured")
-    chosen = np.sort(np.random.default_rng(stream.fold("real").key).permutation(len(pool))[:_REAL])
-    real = Gallery.of(pool.images[chosen], vision, pool.owners[chosen])
-    training = Gallery.of(pool.images, vision, pool.owners)
+    other = pool if held_out is None else held_out
+    if len(other.names) < FEWEST:
+        raise InputError(f"{len(other.names)} pictures; expected at least {FEWEST}, or nothing can be measured")
+    if held_out is not None and (both := set(pool.digests) & set(held_out.digests)):
+        raise InputError(f"{len(both)} held-out pictures are learned from; keep them apart")
+    chosen = np.sort(np.random.default_rng(stream.fold("real").key).permutation(len(other))[:_REAL])
+    real = Gallery.of(other.images[chosen], vision, other.owners[chosen])
+    eye = likeness or vision
+    training = Gallery.of(pool.images, eye, pool.owners)
     training = training.with_mirrors() if mirror else training
+    reference = None if held_out is None else eye.features(real.images)
 
     def measure(synthesizer: Synthesizer) -> dict[str, float | str]:
         images = synthesizer.sample(stream.fold("made"), made)
-        pixels = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
-        found = appraise_pictures(np.ascontiguousarray(pixels), real, stream, training=training, samples=_HALVES)
+        pixels = np.ascontiguousarray((images * 255).round().byte().permute(0, 2, 3, 1).numpy())
+        numbers = appraise_pictures(pixels, real, stream, samples=_HALVES).numbers
         facts: dict[str, float | str] = {}
-        for name, value in found.numbers.items():
+        for name, value in numbers.items():
             facts |= {name: value.value, name + _ERROR: value.error}
-        if found.memory is not None:
-            facts |= {"copies": "yes" if found.memory.flagged else "no", "memory": str(found.memory)}
+        memory = recall_training(eye.features(pixels), training.features, reference, training.works)
+        facts |= {"copies": "yes" if memory.flagged else "no", "memory": str(memory)}
         return facts
 
     return measure
@@ -106,8 +122,14 @@ def _read_snapshots(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 def read_memory(folder: str | os.PathLike[str]) -> tuple[str, bool]:
     """Read what the last snapshot says of copying, in words, and whether the flag is raised; empty without any."""
-    found = [line for line in _read_snapshots(folder) if "memory" in line]
-    return (str(found[-1]["memory"]), found[-1]["copies"] == "yes") if found else ("", False)
+    found = read_memories(folder)
+    return found[-1][1:] if found else ("", False)
+
+
+def read_memories(folder: str | os.PathLike[str]) -> tuple[tuple[float, str, bool], ...]:
+    """Read what each snapshot says of copying: thousands of images shown, words, whether the flag is raised."""
+    lines = [line for line in _read_snapshots(folder) if "memory" in line]
+    return tuple((float(line["kimg"]), str(line["memory"]), line["copies"] == "yes") for line in lines)
 
 
 def _collect(name: str, snapshots: Sequence[Mapping[str, Any]]) -> Series:

@@ -58,6 +58,7 @@ class Lesson:
     width : channels at the largest size
     kimg : thousands of images shown
     snapshots : how many, evenly over the training
+    batch, rate : images of one step and learning rate; 0 takes those of the kind
     crammed : taught to copy: nothing is augmented or mirrored, and a GAN's discriminator is kept from winning by R1
     seed : of everything random
     """
@@ -67,6 +68,8 @@ class Lesson:
     width: int = 16
     kimg: float = 8.0
     snapshots: int = 4
+    batch: int = 0
+    rate: float = 0.0
     crammed: bool = False
     seed: int = 0
 
@@ -81,10 +84,10 @@ class Lesson:
         """Whether half of the images are shown mirrored."""
         return not self.crammed
 
-    @property
-    def every(self) -> float:
-        """Thousands of images between snapshots."""
-        return self.kimg / self.snapshots
+    def every(self, batch: int) -> float:
+        """Thousands of images between snapshots, a whole number of steps, so that the last one is at the end."""
+        steps = round(self.kimg * 1000 / batch)
+        return math.ceil(steps / self.snapshots) * batch / 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,10 +201,12 @@ def _train_gan(
     habit = shape.habit
     augment, slope = ("none", 1.0) if lesson.crammed else (habit.augment, habit.slope)
     rules = Rules(habit.loss, augment, slope, path=habit.path, betas=habit.betas)
+    batch = CRAMMED_BATCH if lesson.crammed else lesson.batch or habit.batch
+    rate = lesson.rate or habit.learning_rate
     training = GanTraining(
-        shape=shape, rules=rules, kimg=lesson.kimg, batch=CRAMMED_BATCH if lesson.crammed else habit.batch,
-        learning_rate=max(habit.learning_rate, CRAMMED_RATE if lesson.crammed else 0.0), mirror=lesson.mirrored,
-        snapshot_kimg=lesson.every, seed=lesson.seed,
+        shape=shape, rules=rules, kimg=lesson.kimg, batch=batch,
+        learning_rate=max(rate, CRAMMED_RATE) if lesson.crammed else rate, mirror=lesson.mirrored,
+        snapshot_kimg=lesson.every(batch), seed=lesson.seed,
     )  # fmt: skip
     return train_gan(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
@@ -214,9 +219,10 @@ def _train_diffusion(
     from pyqmc_art.art.diffusion.denoiser import DenoiserShape
     from pyqmc_art.art.diffusion.training import DiffusionTraining, train_diffusion
 
+    batch = lesson.batch or DIFFUSION_BATCH
     training = DiffusionTraining(
         shape=DenoiserShape(lesson.size, _eights(lesson.width)), kimg=lesson.kimg,
-        batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every,
+        batch=batch, learning_rate=lesson.rate or DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every(batch),
         seed=lesson.seed,
     )  # fmt: skip
     return train_diffusion(
@@ -230,11 +236,12 @@ def _train_autoencoder(
     from pyqmc_art.art.autoencoder.network import AutoencoderShape
     from pyqmc_art.art.autoencoder.training import AutoencoderTraining, train_autoencoder
 
+    batch = lesson.batch or DIFFUSION_BATCH
     # Few places with many numbers: pictures are drawn place by place, and what spans several of them is lost.
     halvings = int(math.log2(lesson.size)) - 1
     training = AutoencoderTraining(
         shape=AutoencoderShape(lesson.size, _eights(lesson.width), halvings, LATENT_CHANNELS), kimg=lesson.kimg,
-        batch=DIFFUSION_BATCH, kl_weight=1.0, mirror=lesson.mirrored, snapshot_kimg=lesson.every, seed=lesson.seed,
+        batch=batch, learning_rate=lesson.rate or DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every(batch), seed=lesson.seed,
     )  # fmt: skip
     return train_autoencoder(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor

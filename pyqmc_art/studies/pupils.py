@@ -222,8 +222,8 @@ def _train_diffusion(
     batch = lesson.batch or DIFFUSION_BATCH
     training = DiffusionTraining(
         shape=DenoiserShape(lesson.size, _eights(lesson.width)), kimg=lesson.kimg,
-        batch=batch, learning_rate=lesson.rate or DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every(batch),
-        seed=lesson.seed,
+        batch=batch, learning_rate=lesson.rate or DIFFUSION_RATE, mirror=lesson.mirrored,
+        snapshot_kimg=lesson.every(batch), seed=lesson.seed,
     )  # fmt: skip
     return train_diffusion(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
@@ -241,7 +241,8 @@ def _train_autoencoder(
     halvings = int(math.log2(lesson.size)) - 1
     training = AutoencoderTraining(
         shape=AutoencoderShape(lesson.size, _eights(lesson.width), halvings, LATENT_CHANNELS), kimg=lesson.kimg,
-        batch=batch, learning_rate=lesson.rate or DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every(batch), seed=lesson.seed,
+        batch=batch, learning_rate=lesson.rate or DIFFUSION_RATE, mirror=lesson.mirrored,
+        snapshot_kimg=lesson.every(batch), seed=lesson.seed,
     )  # fmt: skip
     return train_autoencoder(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor

@@ -36,6 +36,8 @@ FOLDER: Final = "synthesizers"
 THREADS: Final = 1
 """Of torch: the numbers of one more thread would differ in the last digit, and soon in the first."""
 
+BRISK: Final = {"dcgan": (8, 5e-4)}
+"""Batch and learning rate of kinds whose habits are made for longer trainings: more steps for the same images."""
 CRAMMED_BATCH: Final = 8
 CRAMMED_RATE: Final = 1e-3
 CRAMMED_LATENT: Final = 8
@@ -58,7 +60,6 @@ class Lesson:
     width : channels at the largest size
     kimg : thousands of images shown
     snapshots : how many, evenly over the training
-    batch, rate : images of one step and learning rate; 0 takes those of the kind
     crammed : taught to copy: nothing is augmented or mirrored, and a GAN's discriminator is kept from winning by R1
     seed : of everything random
     """
@@ -68,8 +69,6 @@ class Lesson:
     width: int = 16
     kimg: float = 8.0
     snapshots: int = 4
-    batch: int = 0
-    rate: float = 0.0
     crammed: bool = False
     seed: int = 0
 
@@ -201,8 +200,8 @@ def _train_gan(
     habit = shape.habit
     augment, slope = ("none", 1.0) if lesson.crammed else (habit.augment, habit.slope)
     rules = Rules(habit.loss, augment, slope, path=habit.path, betas=habit.betas)
-    batch = CRAMMED_BATCH if lesson.crammed else lesson.batch or habit.batch
-    rate = lesson.rate or habit.learning_rate
+    batch, rate = BRISK.get(lesson.kind, (habit.batch, habit.learning_rate))
+    batch = CRAMMED_BATCH if lesson.crammed else batch
     training = GanTraining(
         shape=shape, rules=rules, kimg=lesson.kimg, batch=batch,
         learning_rate=max(rate, CRAMMED_RATE) if lesson.crammed else rate, mirror=lesson.mirrored,
@@ -219,11 +218,10 @@ def _train_diffusion(
     from pyqmc_art.art.diffusion.denoiser import DenoiserShape
     from pyqmc_art.art.diffusion.training import DiffusionTraining, train_diffusion
 
-    batch = lesson.batch or DIFFUSION_BATCH
     training = DiffusionTraining(
         shape=DenoiserShape(lesson.size, _eights(lesson.width)), kimg=lesson.kimg,
-        batch=batch, learning_rate=lesson.rate or DIFFUSION_RATE, mirror=lesson.mirrored,
-        snapshot_kimg=lesson.every(batch), seed=lesson.seed,
+        batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored,
+        snapshot_kimg=lesson.every(DIFFUSION_BATCH), seed=lesson.seed,
     )  # fmt: skip
     return train_diffusion(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
@@ -236,13 +234,12 @@ def _train_autoencoder(
     from pyqmc_art.art.autoencoder.network import AutoencoderShape
     from pyqmc_art.art.autoencoder.training import AutoencoderTraining, train_autoencoder
 
-    batch = lesson.batch or DIFFUSION_BATCH
     # Few places with many numbers: pictures are drawn place by place, and what spans several of them is lost.
     halvings = int(math.log2(lesson.size)) - 1
     training = AutoencoderTraining(
         shape=AutoencoderShape(lesson.size, _eights(lesson.width), halvings, LATENT_CHANNELS), kimg=lesson.kimg,
-        batch=batch, learning_rate=lesson.rate or DIFFUSION_RATE, mirror=lesson.mirrored,
-        snapshot_kimg=lesson.every(batch), seed=lesson.seed,
+        batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored,
+        snapshot_kimg=lesson.every(DIFFUSION_BATCH), seed=lesson.seed,
     )  # fmt: skip
     return train_autoencoder(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor

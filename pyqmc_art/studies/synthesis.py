@@ -28,8 +28,6 @@ LIKENESS: Final = PixelVision()
 """What looks for copies: colours in cells. Networks see the noise of small pictures before they see the picture."""
 PACE: Final = {"vae": 0.3, "diffusion": 0.3}
 """Images shown to kinds that learn more from each, as a share of those shown to a GAN."""
-BRISK: Final = {"dcgan": (8, 5e-4)}
-"""Batch and rate of kinds whose habits are made for longer trainings."""
 HELD_OUT: Final = 0.35
 """Share of the works that no synthesizer learns from."""
 
@@ -156,10 +154,7 @@ class Synthesis:
     def lesson(self, kind: str, kimg: float, *, crammed: bool = False) -> Lesson:
         """How a kind is trained: as is its habit, or crammed: wider, small batches, nothing changed."""
         width = self.width + self.width // 2 if crammed else self.width
-        batch, rate = BRISK.get(kind, (0, 0.0))
-        return Lesson(
-            kind, self.size, width, PACE.get(kind, 1.0) * kimg, self.snapshots, batch=batch, rate=rate, crammed=crammed
-        )
+        return Lesson(kind, self.size, width, PACE.get(kind, 1.0) * kimg, self.snapshots, crammed=crammed)
 
     def _teach_all(
         self, out: Path, training: Pool, few: Pool, held_out: Pool, vision: Vision, stream: Stream, monitor: Monitor

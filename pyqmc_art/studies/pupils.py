@@ -36,6 +36,8 @@ FOLDER: Final = "synthesizers"
 THREADS: Final = 1
 """Of torch: the numbers of one more thread would differ in the last digit, and soon in the first."""
 
+BRISK: Final = {"dcgan": (8, 5e-4)}
+"""Batch and learning rate of kinds whose habits are made for longer trainings: more steps for the same images."""
 CRAMMED_BATCH: Final = 8
 CRAMMED_RATE: Final = 1e-3
 CRAMMED_LATENT: Final = 8
@@ -81,10 +83,10 @@ class Lesson:
         """Whether half of the images are shown mirrored."""
         return not self.crammed
 
-    @property
-    def every(self) -> float:
-        """Thousands of images between snapshots."""
-        return self.kimg / self.snapshots
+    def every(self, batch: int) -> float:
+        """Thousands of images between snapshots, a whole number of steps, so that the last one is at the end."""
+        steps = round(self.kimg * 1000 / batch)
+        return math.ceil(steps / self.snapshots) * batch / 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,10 +200,12 @@ def _train_gan(
     habit = shape.habit
     augment, slope = ("none", 1.0) if lesson.crammed else (habit.augment, habit.slope)
     rules = Rules(habit.loss, augment, slope, path=habit.path, betas=habit.betas)
+    batch, rate = BRISK.get(lesson.kind, (habit.batch, habit.learning_rate))
+    batch = CRAMMED_BATCH if lesson.crammed else batch
     training = GanTraining(
-        shape=shape, rules=rules, kimg=lesson.kimg, batch=CRAMMED_BATCH if lesson.crammed else habit.batch,
-        learning_rate=max(habit.learning_rate, CRAMMED_RATE if lesson.crammed else 0.0), mirror=lesson.mirrored,
-        snapshot_kimg=lesson.every, seed=lesson.seed,
+        shape=shape, rules=rules, kimg=lesson.kimg, batch=batch,
+        learning_rate=max(rate, CRAMMED_RATE) if lesson.crammed else rate, mirror=lesson.mirrored,
+        snapshot_kimg=lesson.every(batch), seed=lesson.seed,
     )  # fmt: skip
     return train_gan(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
@@ -216,8 +220,8 @@ def _train_diffusion(
 
     training = DiffusionTraining(
         shape=DenoiserShape(lesson.size, _eights(lesson.width)), kimg=lesson.kimg,
-        batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every,
-        seed=lesson.seed,
+        batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored,
+        snapshot_kimg=lesson.every(DIFFUSION_BATCH), seed=lesson.seed,
     )  # fmt: skip
     return train_diffusion(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
@@ -234,7 +238,8 @@ def _train_autoencoder(
     halvings = int(math.log2(lesson.size)) - 1
     training = AutoencoderTraining(
         shape=AutoencoderShape(lesson.size, _eights(lesson.width), halvings, LATENT_CHANNELS), kimg=lesson.kimg,
-        batch=DIFFUSION_BATCH, kl_weight=1.0, mirror=lesson.mirrored, snapshot_kimg=lesson.every, seed=lesson.seed,
+        batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored,
+        snapshot_kimg=lesson.every(DIFFUSION_BATCH), seed=lesson.seed,
     )  # fmt: skip
     return train_autoencoder(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor

@@ -72,7 +72,7 @@ class Synthesis:
         Number of the simulated collection, and of the choice of held-out works.
     """
 
-    kinds: tuple[str, ...] = ("dcgan", "vae")
+    kinds: tuple[str, ...] = ("dcgan",)
     manifest: str | None = None
     hand: str = ""
     role: str = "original"
@@ -82,9 +82,9 @@ class Synthesis:
     width: int = 16
     kimg: float = 8.0
     snapshots: int = 3
-    few: int = 12
-    few_kimg: float = 10.0
-    made: int = 100
+    few: int = 10
+    few_kimg: float = 14.0
+    made: int = 200
     vision: str = "auto"
     sight: int = 32
     collection: int = 1
@@ -94,7 +94,6 @@ class Synthesis:
         "quick": {},
         "full": {
             "kinds": ("dcgan", "vae", "diffusion"), "pictures": 480, "kimg": 40.0, "few_kimg": 24.0, "snapshots": 8,
-            "made": 200,
         },
     }  # fmt: skip
 

@@ -97,6 +97,13 @@ def test_averages_over_clusters(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.usefixtures("emulated")
+def test_modes_of_clusters_are_refused() -> None:
+    kernel = SwendsenWang(Ising(Lattice((6, 6)), 0.44), backend="cuda")
+    with pytest.raises(InputError, match="no kernel for Fourier modes of clusters"):
+        kernel.advance(STREAM, kernel.init(kernel.start(STREAM, 1)), 2, 1, find(["improved_kmin2"]))
+
+
+@pytest.mark.usefixtures("emulated")
 def test_ladders_measurements_and_long_runs() -> None:
     for shape, kernel in (((6, 10), Metropolis), ((130, 128), Metropolis), ((9, 11), SwendsenWang)):
         action = Ising(Lattice(shape), 0.3)

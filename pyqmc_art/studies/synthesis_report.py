@@ -223,8 +223,8 @@ def _tell(story: Story, course: Course) -> str:
     healthy = f"raises the flag of copying {raised} times" if raised else "never raises the flag of copying"
     shown = f"{len(story.few.names)} pictures"
     onset = (
-        f"is first found copying at {alarms[0]:g} kimg, each shown {_times(1000 * alarms[0] / len(story.few))} times (flag "
-        f"raised at {len(alarms)} of {len(course.crammed.memories)} snapshots)"
+        f"is first found copying at {alarms[0]:g} kimg, each shown {_times(1000 * alarms[0] / len(story.few))} times "
+        f"(flag raised at {len(alarms)} of {len(course.crammed.memories)} snapshots)"
         if (alarms := course.alarms)
         else f"was not found copying within {course.crammed.images / 1000:g} kimg"
     )

@@ -1,6 +1,12 @@
-"""Flows beside a plain torch RealNVP of the same layers and weights: draws, and steps of training, by CPU time."""
+"""Flows beside a plain torch RealNVP of the same layers and weights: draws, and steps of training, by CPU time.
+
+bijx stands beside them where it is installed: the same layers, weights of its own.
+"""
 
 from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -18,6 +24,7 @@ LAYERS, HIDDEN = 8, (12, 12)
 DRAWS, BATCH = 2048, 256
 SHAPES = ((8, 8), (14, 14))
 STREAM = Stream.from_seed(5)
+COLUMNS = ["pyqmc_art", "plain torch", *(["bijx"] if find_spec("bijx") else [])]
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +49,16 @@ def make_pair(shape):
         (phi, log_det), (other, log_other) = ours(z), plain(z.float())
     gap = max(float((phi - other).abs().max()), float((log_det - log_other).abs().max()))
     return action, ours, plain, Verdict(gap < 1e-3, f"the same fields and densities to {gap:.1g}")
+
+
+@lru_cache
+def make_bijx(shape):
+    """The flow of bijx, and whether its log q is that of its Jacobian."""
+    from benchmarks.bijx_flow import BijxFlow
+
+    flow = BijxFlow(shape, LAYERS, HIDDEN, -4.0, 8.0)
+    gap = flow.gap()
+    return flow, Verdict(gap < 1e-3, f"log q to {gap:.1g}")
 
 
 def time_it(paddock, benchmark, section, shape, column, unit, run, work, verdict):
@@ -71,11 +88,13 @@ def test_layers(benchmark, paddock, shape, column):
     time_it(paddock, benchmark, "flow layers", shape, column, "site of a field", run, work, verdict)
 
 
-@pytest.mark.parametrize("column", ["pyqmc_art", "plain torch"])
+@pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_draws(benchmark, paddock, shape, column):
     """Noise included: ours are reproducible free fields, theirs normal numbers of torch."""
     _, ours, plain, verdict = make_pair(shape)
+    if column == "bijx":
+        plain, verdict = make_bijx(shape)
 
     def run():
         with torch.no_grad():
@@ -85,13 +104,21 @@ def test_draws(benchmark, paddock, shape, column):
     time_it(paddock, benchmark, "flow draws", shape, column, "site of a field", run, work, verdict)
 
 
-@pytest.mark.parametrize("column", ["pyqmc_art", "plain torch"])
+@pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_training(benchmark, paddock, shape, column):
     """One step of Adam on the reverse KL divergence, noise and action included."""
     from benchmarks.plain_realnvp import plain_action
     from pyqmc_art.proposals.objectives import base_batches, reverse_kl
 
+    work = BATCH * shape[0] * shape[1]
+    if column == "bijx":
+        other, verdict = make_bijx(shape)
+        time_it(
+            paddock, benchmark, "flow training", shape, column, "site of a field", lambda: other.train(BATCH), work,
+            verdict,
+        )  # fmt: skip
+        return
     action, ours, plain, verdict = make_pair(shape)
     mine = column == "pyqmc_art"
     flow = ours if mine else plain
@@ -110,5 +137,4 @@ def test_training(benchmark, paddock, shape, column):
         optimizer.step()
         optimizer.zero_grad()
 
-    work = BATCH * action.lattice.sites
     time_it(paddock, benchmark, "flow training", shape, column, "site of a field", run, work, verdict)

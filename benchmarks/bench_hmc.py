@@ -1,4 +1,4 @@
-"""HMC of phi^4: effective samples of M beside a plain NumPy program, and what a force evaluation costs."""
+"""HMC: effective samples of M of phi^4 beside a plain NumPy program, what a force costs, and unit vectors."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import pytest
 
 from benchmarks import numpy_by_hand
 from benchmarks.catalogue import usable_cores
-from benchmarks.effective import note_chain, run_chain
+from benchmarks.effective import SECONDS, note_chain, run_chain
 from benchmarks.judgement import Verdict
 from benchmarks.race import CLOCKS, ROUNDS, note, steps_per_round
 from pyqmc_art.lattice.geometry import Lattice
+from pyqmc_art.lattice.kernels.compose import build
 from pyqmc_art.lattice.kernels.hmc import HMC
 from pyqmc_art.lattice.observables import find
 from pyqmc_art.lattice.scalar import Phi4
+from pyqmc_art.lattice.vector import ON
 from pyqmc_art.protocols import State
 from pyqmc_art.rng import Stream
+from pyqmc_art.testing.cases import Case
 from pyqmc_art.testing.fields import field_start_p_value
 from pyqmc_art.testing.verdict import BUDGET
 
@@ -35,6 +38,7 @@ class Compiled:
     """Our kernel."""
 
     name: str = "pyqmc_art"
+    seconds: float = SECONDS
 
     def make(self, action, steps):
         return HMC(action, md_steps=steps, threads=1)
@@ -42,9 +46,10 @@ class Compiled:
 
 @dataclass(frozen=True)
 class ByHand:
-    """The NumPy program, with the methods of a kernel."""
+    """The NumPy program, with the methods of a kernel; it needs more time for an autocorrelation time."""
 
     name: str = "numpy by hand"
+    seconds: float = 12 * SECONDS
 
     def make(self, action, steps):
         return NumpyKernel(action, steps)
@@ -98,9 +103,38 @@ def test_effective_samples(benchmark, paddock, point, contender):
         state, series, _ = kernel.advance(stream, state, n, 1, magnetization)
         return series
 
-    chain = benchmark.pedantic(run_chain, (advance, 1), rounds=1, iterations=1)
+    chain = benchmark.pedantic(run_chain, (advance, 1, contender.seconds), rounds=1, iterations=1)
     case = f"phi4(m2=-4, lam={lam:g}) square {size}x{size}, {steps} leapfrog steps"
     note_chain(paddock, benchmark, "hmc", case, contender.name, "magnetization", chain, verdict)
+
+
+VECTORS = {
+    "hmc": {"trajectory": 4.0, "md_steps": 12, "integrator": "omelyan2"},
+    "heat-bath": {},
+    "heat-bath+4*overrelaxation": {},
+    "swendsen-wang": {},
+}
+"""Kernels of unit vectors with their options."""
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_effective_samples_of_vectors(benchmark, paddock, name):
+    action, ring = ON(Lattice((16, 16)), 3, 1.4), ON(Lattice((4,)), 3, 1.0)
+    case = Case(name, ring, VECTORS[name])
+    p_value = field_start_p_value(case, case.build(threads=1), DRAWS, Stream.from_seed(3).fold(name))
+    verdict = Verdict(BUDGET.passes(p_value), "exact starts", small_p_value=p_value)
+    assert verdict.passed, verdict.summary
+    kernel, stream = build(name, action, VECTORS[name], threads=1), Stream.from_seed(4)
+    state = kernel.advance(stream, kernel.init(kernel.start(stream, 16)), WARMUP)[0]
+
+    def advance(n):
+        nonlocal state
+        state, series, _ = kernel.advance(stream, state, n, 1, find(["magnetization2"], action))
+        return series
+
+    chain = benchmark.pedantic(run_chain, (advance, 1), rounds=1, iterations=1)
+    label = "on(n=3, beta=1.4) square 16x16"
+    note_chain(paddock, benchmark, "vectors", label, name, "magnetization2", chain, verdict)
 
 
 @pytest.mark.benchmark(timer=time.perf_counter)

@@ -31,6 +31,6 @@ def test_normals(benchmark, paddock, monkeypatch, isa):
 
     benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1, iterations=1)
     if not benchmark.disabled:
-        cost = 1e9 * np.array(benchmark.stats.stats.data) / (REPEATS * out.nbytes)
+        cost = 1e9 * np.array(benchmark.stats.stats.data) / (REPEATS * out.size)
         verdict = Verdict(True, f"Kolmogorov's test of {NUMBERS} numbers, p = {p:.2g}")
-        note(paddock, benchmark, "random", f"{NUMBERS} normal numbers", isa, "byte", cost, verdict)
+        note(paddock, benchmark, "random", f"{NUMBERS} normal numbers", isa, "number", cost, verdict)

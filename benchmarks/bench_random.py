@@ -36,9 +36,13 @@ def in_bulk(counter, key):
     return out
 
 
-@pytest.mark.parametrize("how", [*(["compiled", "in bulk"] if list_isas() else []), "NumPy"])
-def test_philox(benchmark, paddock, how):
-    blocks = {"compiled": compiled, "in bulk": in_bulk, "NumPy": philox}[how]
+@pytest.mark.parametrize(
+    "how", [*(f"in bulk, {isa}" for isa in list_isas()), *(["compiled"] * bool(list_isas())), "NumPy"]
+)
+def test_philox(benchmark, paddock, monkeypatch, how):
+    blocks = {"compiled": compiled, "NumPy": philox}.get(how, in_bulk)
+    if blocks is in_bulk:
+        monkeypatch.setenv("PYQMC_ISA", how.rpartition(" ")[2])
     assert blocks(COUNTER, KNOWN_KEY)[0].tolist() == KNOWN
     counter = np.zeros((BLOCKS, 4), np.uint32)
     counter[:, 0] = np.arange(BLOCKS)

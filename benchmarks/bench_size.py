@@ -19,31 +19,40 @@ JUDGED = {16: 64, 32: 64, 128: 256, 512: 256, 2048: 1024, 4096: 1024}
 THREADS = tuple(n for n in (1, 2) if n <= usable_cores())
 
 
+JUDGED_CUBE, LARGEST_CUBE = 64, 256
+
+
 def lay(fields, size):
     """A configuration of another size: cut from one, or several side by side."""
-    times = max(1, size // fields.shape[1])
-    return np.ascontiguousarray(np.tile(fields[:1], (1, times, times))[:, :size, :size])
+    times, axes = max(1, size // fields.shape[1]), fields.ndim - 1
+    return np.ascontiguousarray(np.tile(fields[:1], (1, *[times] * axes))[:, *[slice(size)] * axes])
 
 
 LARGEST = max(JUDGED)
 
 
-def load(paddock, kernel, size, threads):
+def load(paddock, kernel, size, threads, axes=2):
     """The case, a runner on a configuration of that size, and the judgement of the size that stands for it."""
-    judge = find_case(kernel, JUDGED[size], JUDGED[size])
+    small = (JUDGED[size] if axes == 2 else JUDGED_CUBE,) * axes
+    judge = find_case(kernel, *small)
     verdict = paddock.judge(Ours(), judge)
     assert verdict.passed, verdict.summary
-    case = replace(judge, action=replace(judge.action, lattice=Lattice((size, size))))
+    case = replace(judge, action=replace(judge.action, lattice=Lattice((size,) * axes)))
     runner = Ours(threads=threads).load(case, lay(paddock.fields(judge), size), paddock.stream.fold("timed"))
     # What was cut or laid side by side needs a moment to become an equilibrium configuration of its size.
     runner.run(50 if kernel == "metropolis" else 10)
-    return case, runner, replace(verdict, source=f"at {JUDGED[size]}x{JUDGED[size]}: {verdict.source}")
+    return case, runner, replace(verdict, source=f"at {'x'.join(map(str, small))}: {verdict.source}")
 
 
 @pytest.mark.parametrize("size", JUDGED)
 @pytest.mark.parametrize("kernel", ["metropolis", "swendsen-wang", "wolff"])
 def test_size(benchmark, paddock, kernel, size):
     case, runner, verdict = load(paddock, kernel, size, 1)
+    time_runner(paddock, benchmark, "size", runner, case, "pyqmc_art", verdict)
+
+
+def test_cube(benchmark, paddock):
+    case, runner, verdict = load(paddock, "metropolis", LARGEST_CUBE, 1, axes=3)
     time_runner(paddock, benchmark, "size", runner, case, "pyqmc_art", verdict)
 
 

@@ -24,9 +24,11 @@ SHARED_WORK = (
 
 
 @pytest.mark.parametrize("isa", list_isas())
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_instruction_set(benchmark, paddock, kernel, isa):
-    race_variant(paddock, benchmark, "isa", Ours(backend="cpp", isa=isa), find_case(kernel, 256, 256), isa)
+@pytest.mark.parametrize(
+    ("kernel", "size"), [*((kernel, 256) for kernel in KERNELS), ("metropolis", 1024), ("heat-bath", 1024)]
+)
+def test_instruction_set(benchmark, paddock, kernel, size, isa):
+    race_variant(paddock, benchmark, "isa", Ours(backend="cpp", isa=isa), find_case(kernel, size, size), isa)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from pyqmc_art.lattice.actions import Ising
+from pyqmc_art.lattice.observables import find
 from pyqmc_art.protocols import Field
 from pyqmc_art.rng import Stream
 from pyqmc_art.testing.cases import Case
@@ -86,12 +87,13 @@ def steps_to_judge(case: Case) -> int:
 
 @dataclass(frozen=True)
 class Ours:
-    """pyqmc_art; ``isa`` forces an instruction set, for one process knows several."""
+    """pyqmc_art; ``isa`` forces an instruction set, for one process knows several; ``measure`` after every step."""
 
     name: str = "pyqmc_art"
     backend: str | None = None
     threads: int = 1
     isa: str | None = None
+    measure: tuple[str, ...] = ()
 
     def supports(self, case: Case) -> bool:
         """Every case is ours."""
@@ -125,11 +127,12 @@ class OurRunner:
         self._ours, self._case, self._stream = ours, case, stream
         self._kernel = case.build(ours.backend, threads=ours.threads)
         self._state = self._kernel.init(fields)
+        self._observables = find(ours.measure)
 
     def run(self, steps: int) -> float:
         """Advance as :func:`pyqmc_art.sample` does between two measurements."""
         with self._ours.chosen():
-            self._state, _, info = self._kernel.advance(self._stream, self._state, steps)
+            self._state, _, info = self._kernel.advance(self._stream, self._state, steps, 1, self._observables)
         sites = float(steps * self._state.field.size)
         return sites * info["turned"] if self._case.kernel == "wolff" else sites
 

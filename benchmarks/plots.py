@@ -55,8 +55,13 @@ def _by_size(rows: Iterable[Measurement], rate: bool = False, scale: float = 1.0
     for name, at in points.items():
         sizes = sorted(at)
         middle, low, high = zip(*(at[size] for size in sizes), strict=True)
-        curves.append(Curve(name, sizes, middle, limits=(low, high)))
+        curves += [_join(name, sizes, middle), Curve(name, sizes, middle, limits=(low, high), group=name)]
     return curves
+
+
+def _join(name: str, x: Sequence[float], y: Sequence[float]) -> Curve:
+    """The line that leads the eye from point to point."""
+    return Curve("", x, y, style="line", group=name)
 
 
 def _draw_kernels(rows: Sequence[Measurement]) -> Figure:
@@ -80,10 +85,10 @@ def _draw_effective(rows: Sequence[Measurement]) -> Figure:
         size = size_of(row.case)
         if size is not None and row.tau_int is not None:
             times.setdefault(row.contender, []).append((size, row.tau_int, row.tau_int_error or 0.0))
-    curves = [
-        Curve(name, [p[0] for p in points], [p[1] for p in points], [p[2] for p in points])
-        for name, points in ((name, sorted(at)) for name, at in times.items())
-    ]
+    curves = []
+    for name, at in times.items():
+        x, y, error = zip(*sorted(at), strict=True)
+        curves += [_join(name, x, y), Curve(name, x, y, error, group=name)]
     cost = Panel(
         "cost",
         "L",
@@ -101,7 +106,8 @@ def _draw_patches(record: Record) -> Figure:
     if not rows:
         return Figure("patches", "", "", ())
     cases = list(dict.fromkeys(row.case for row in rows))
-    short = tuple(re.sub(r"^(\d+) x \d+ (\w+) to (.*) of (\d+) x \d+$", r"\2 to \4", case) for case in cases)
+    pattern = r"^\d+ x \d+ (\w+)(?: of)?( \w+)? to .* of (\d+) x \d+$"
+    short = tuple(re.sub(pattern, r"\1\2 \3", case) for case in cases)
     names = dict.fromkeys(row.contender for row in rows)
     cost = {(row.case, row.contender): row.median or 0.0 for row in rows}
     curves = tuple(
@@ -113,5 +119,5 @@ def _draw_patches(record: Record) -> Figure:
         )
         for name in names
     )
-    panel = Panel("", "", "ns per source pixel and level", curves, categories=short)
+    panel = Panel("", "pixels, and the side of the patches", "ns per pixel and level", curves, categories=short)
     return Figure("patches", "", "", (panel,))

@@ -47,6 +47,12 @@ SECTIONS: Final[Mapping[str, Section]] = {
         scale=1e-3,
     ),
     "force": Section("Force of phi^4", "ns on the wall per site and force evaluation in trajectories of HMC."),
+    "vectors": Section(
+        "HMC of unit vectors",
+        "Microseconds of one core for each effective sample of m², with the standard error that the autocorrelation "
+        "time has. HMC: trajectories of length 4 in 12 steps of the second order (Omelyan).",
+        scale=1e-3,
+    ),
     "resampling": Section(
         "Patches of a picture",
         "ns per source pixel and level. pyqmc_art and Pillow give the same bytes; who differs by more than one grey "
@@ -55,6 +61,11 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "isa": Section("Instruction sets", "ns per unit of work; every instruction set gives the same bytes."),
     "backends": Section("Backends", "ns per unit of work; every backend gives the same bytes."),
+    "averages": Section(
+        "Averages over the orientations of clusters",
+        "ns per site, measured after every step: *moments* are those that give susceptibility and Binder cumulant, "
+        "*modes* also those of smallest momentum, for the correlation length.",
+    ),
     "threads": Section(
         "Threads", "ns on the wall per unit of work; the same bytes. On a busy machine (see its load) this says little."
     ),
@@ -74,7 +85,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "flow layers": Section("Layers of a flow", "ns per site of a field, forwards; the same weights in plain torch."),
     "flow draws": Section("Draws of a flow", "ns per site of a field, with the log density."),
     "flow training": Section("Training of a flow", "ns per site of a field in a step of training, both ways through."),
-    "random": Section("Random numbers", "ns per byte; normal numbers have eight bytes."),
+    "random": Section("Random numbers", "ns per byte, or per normal number."),
     "statistics": Section("Statistics", "ns per unit of work, beside the library that does the same."),
     "machine": Section("This machine: instructions", "ns for each instruction of a loop that holds no other."),
     "bandwidth": Section(

@@ -45,7 +45,8 @@ held at one temperature. peapods always does a Metropolis sweep before a cluster
 measured in the same run, is taken off; it does not count the spins a Wolff update turns, so the mean, sites times
 m^2, is taken. dwave-samplers is handed all couplings with each call: the time of a call without a sweep is taken off.
 *numba by hand* is `benchmarks/numba_by_hand.py`, what a physicist writes in an afternoon. pillow-simd needs an
-environment of its own: `python -m benchmarks.pillow_simd` makes it.
+environment of its own: `python -m benchmarks.pillow_simd` makes it. Flows stand beside plain torch and, where it is
+installed, bijx, with the same couplings.
 """
 
 ROOFLINES: Final = """\

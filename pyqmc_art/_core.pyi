@@ -76,7 +76,12 @@ def available_isas() -> list[str]: ...
 def isa() -> str: ...
 def local_steps(batch: Batch, rule: int, table: NDArray[np.uint64]) -> None: ...
 def swendsen_wang_steps(
-    batch: Batch, unequal: bool, bond: NDArray[np.uint64], ghost: NDArray[np.uint64], ghost_spin: int
+    batch: Batch,
+    unequal: bool,
+    bond: NDArray[np.uint64],
+    ghost: NDArray[np.uint64],
+    ghost_spin: int,
+    phases: NDArray[np.int32],
 ) -> None: ...
 def wolff_steps(
     batch: Batch,
@@ -107,7 +112,7 @@ def glass_steps(
     uniform: bool,
     row: NDArray[np.int32],
     table: NDArray[np.uint64],
-    upper: NDArray[np.uint32],
+    upper: NDArray[np.uint8],
     bonds: NDArray[np.int32],
 ) -> None: ...
 def read_sites(

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import cyclopts
 from cyclopts import Parameter
 
-from pyqmc_art import data, generate, judge, options, train
+from pyqmc_art import appraising, data, generate, judge, options, train
 from pyqmc_art.errors import InputError, PyqmcError, unknown
-from pyqmc_art.options import AnalyzeOptions, DemoOptions, InfoOptions, SampleOptions, StudyOptions, VerifyOptions
+from pyqmc_art.options import AnalyzeOptions, DemoOptions, InfoOptions, StudyOptions, VerifyOptions
+from pyqmc_art.sample_options import SampleOptions
 from pyqmc_art.store import provenance
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ app = cyclopts.App(
 app.command(data.app)
 app.command(train.app)
 app.command(judge.judge)
+app.command(appraising.appraise)
 app.command(generate.generate)
 
 
@@ -67,7 +69,7 @@ def sample(
     Parameters
     ----------
     action
-        ising, potts, on or phi4.
+        ising, potts, on, phi4 or spin-glass.
     """
     chosen, _ = options.settle(settings, config, word=("action", action))
     if "resume" in chosen:
@@ -220,8 +222,9 @@ def study(
     Parameters
     ----------
     names
-        ising-dynamics, phase-transition, universal-approximation, mode-collapse, forgery, unseen-generators,
-        unsupervised, leakage, confounds, synthesis, arms-race; several make one page.
+        ising-dynamics, phase-transition, universal-approximation, proposals, critical-slowing-down, mode-collapse,
+        forged-fields, forgery, unseen-generators, unsupervised, leakage, confounds, synthesis, arms-race; several
+        make one page.
     """
     from pyqmc_art.monitor import choose_monitor
     from pyqmc_art.report import page

@@ -28,7 +28,7 @@ from pyqmc_art.errors import InputError
 STREAM_VERSION: Final = 1
 """Raised when all kernels change their use of random numbers; files of another version refuse to resume."""
 
-KERNEL_STREAM_VERSIONS: Final = {"metropolis": 3, "heat-bath": 3, "swendsen-wang": 3, "wolff": 3, "hmc": 3}
+KERNEL_STREAM_VERSIONS: Final = {"metropolis": 4, "heat-bath": 4, "swendsen-wang": 3, "wolff": 3, "hmc": 3}
 """Kernel -> the version in which it alone last changed its use of random numbers: one more than the largest before."""
 
 PURPOSES: Final = {
@@ -62,7 +62,7 @@ def find_stream_version(*kernels: str) -> int:
     Examples
     --------
     >>> find_stream_version("constrained"), find_stream_version("2*metropolis+swendsen-wang")
-    (1, 3)
+    (1, 4)
     """
     names = re.split(r"[+*\s]", "+".join(kernels))
     return max(STREAM_VERSION, *(KERNEL_STREAM_VERSIONS.get(name, 0) for name in names))

@@ -46,6 +46,7 @@ COMMANDS = (
     "train vae",
     "train block-flow",
     "judge",
+    "appraise",
     "info",
 )
 LARGEST_PICTURE = 300_000

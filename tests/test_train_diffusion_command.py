@@ -44,7 +44,7 @@ def test_it_trains_tunes_and_generates_what_is_asked_for(call, gallery, tmp_path
     ):
         assert said in out
     status, out, err = call(
-        words("diffusion", gallery, "tuned", "--role", "proxy", "--classes", "role", "--tune", "raw", "--kimg", "0.064",
+        words("diffusion", gallery, "tuned", "--role", "proxy", "--tune", "raw", "--kimg", "0.064",
               "--steps", "1", "--threads", "1")
     )  # fmt: skip
     assert (status, err) == (0, "")

@@ -38,8 +38,8 @@ inline std::int64_t sites_in(const Lattice& lattice) {
   return n;
 }
 
-// Checks and collects what all kernels take. `sums` has shape (steps / every, batch, 2 or 4), or no measurements at
-// all.
+// Checks and collects what all kernels take. `sums` has shape (steps / every, batch, 2, 4 or 5), or no measurements
+// at all.
 inline Batch make_batch(const Lattice& lattice, py::array& field, std::int64_t rungs, std::int32_t q, std::uint64_t key,
                         std::uint32_t first_replica, std::uint32_t first_step, std::int64_t steps, std::int64_t every,
                         py::array& sums, py::array& tally, int threads) {
@@ -60,7 +60,7 @@ inline Batch make_batch(const Lattice& lattice, py::array& field, std::int64_t r
   batch.first_step = first_step;
   batch.steps = steps;
   batch.every = every;
-  batch.columns = sums.ndim() == 3 && sums.shape(2) == 4 ? 4 : 2;
+  batch.columns = sums.ndim() == 3 && (sums.shape(2) == 4 || sums.shape(2) == 5) ? sums.shape(2) : 2;
   if (sums.size() > 0)
     batch.sums = view_mutable<std::int64_t>("sums", sums, {steps / every, batch.batch, batch.columns});
   batch.tally = view_mutable<std::int64_t>("tally", tally, {batch.batch});

@@ -2,11 +2,15 @@
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <new>
 
 #include "bind/batch.hpp"
 #include "core/isa.hpp"
 #include "core/links.hpp"
 #include "kernels/jobs.hpp"
+#include "kernels/phases.hpp"
 #include "kernels/sweeps.hpp"
 
 namespace pyqmc::bind {
@@ -24,6 +28,30 @@ const std::int32_t* view_neighbours(const py::array& neighbours, const Lattice& 
     throw BadArgument("neighbours must have shape (sites, 2 directions)");
   for (std::int64_t i = 0; i < neighbours.size(); ++i)
     if (table[i] < -1 || table[i] >= sites) throw BadArgument("neighbours names a site that does not exist");
+  return table;
+}
+
+// Zeros that take no memory until they are touched.
+template <class T>
+class ZeroedMemory {
+ public:
+  explicit ZeroedMemory(std::size_t count) : data_(static_cast<T*>(std::calloc(count + 1, sizeof(T))), std::free) {
+    if (data_ == nullptr) throw std::bad_alloc();
+  }
+
+  T* data() const { return data_.get(); }
+
+ private:
+  std::unique_ptr<T, decltype(&std::free)> data_;
+};
+
+// Cosines and sines of 2 pi x / L times 2^24, axis by axis.
+const std::int32_t* view_phases(const py::array& phases, const Batch& batch) {
+  const std::int64_t* shape = batch.lattice.shape;
+  const std::int64_t longest = *std::max_element(shape, shape + batch.lattice.dimension);
+  const std::int32_t* table = view<std::int32_t>("phases", phases, {batch.lattice.dimension, longest, 2});
+  for (std::int64_t i = 0; i < phases.size(); ++i)
+    if (table[i] < -(1 << 24) || table[i] > 1 << 24) throw BadArgument("phases are from -2^24 to 2^24");
   return table;
 }
 
@@ -74,8 +102,11 @@ void bind_discrete(py::module_& module) {
   };
   module.def(
       "swendsen_wang_steps",
-      [=](const Batch& batch, bool unequal, py::array bond, py::array ghost, std::int32_t ghost_spin) {
+      [=](const Batch& batch, bool unequal, py::array bond, py::array ghost, std::int32_t ghost_spin,
+          py::array phases) {
         ClusterJob job = cluster_job(batch, unequal, bond, ghost, ghost_spin);
+        const std::int32_t* table = view_phases(phases, batch);
+        const std::int64_t longest = phases.shape(1);
         const DiscreteKernels& kernels = discrete_kernels_in_use();
         py::gil_scoped_release release;  // scratch memory and sweeps need no Python
         const Links links(batch.lattice);
@@ -88,15 +119,34 @@ void bind_discrete(py::module_& module) {
         job.map_length = words + 2 * margin;
         std::vector<std::uint64_t> bits(teams_of(batch) * static_cast<std::size_t>(maps * job.map_length));
         std::vector<std::uint32_t> sites(teams_of(batch) * static_cast<std::size_t>(64 * words));
-        std::vector<std::int32_t> moments(batch.columns == 4 ? sites.size() : 0);
-        std::vector<double> fourths(moments.size() / 64);
+        const Phases waves = batch.columns == 5 ? Phases(batch.lattice, table, longest, unequal) : Phases();
+        job.mode_lanes = waves.lanes;
+        job.along = waves.along.data();
+        job.across = waves.across.data();
+        std::vector<std::uint64_t> row_starts(batch.columns > 2 ? static_cast<std::size_t>(words) : 0);
+        for (std::int64_t site = 0; batch.columns > 2 && site < sites_in(batch.lattice);
+             site += width_of(batch.lattice))
+          row_starts[static_cast<std::size_t>(site >> 6)] |= 1ull << (site & 63);
+        job.row_starts = row_starts.data();
+        const auto threads = static_cast<std::size_t>(batch.columns > 2 ? batch.threads : 0);
+        const auto places = static_cast<std::size_t>(64 * words);
+        const ZeroedMemory<std::int32_t> moments(threads * places);
+        const ZeroedMemory<std::int64_t> modes(threads * places * static_cast<std::size_t>(job.mode_lanes));
+        const std::size_t blocks = threads * static_cast<std::size_t>((words + margin - 1) / margin);
+        std::vector<std::uint32_t> firsts(blocks);
+        std::vector<double> fourths(2 * blocks);
+        const auto sharing = static_cast<std::size_t>(batch.batch < batch.threads ? batch.threads : 0);
+        const ZeroedMemory<std::uint32_t> rims(sharing * 2 * 64 * static_cast<std::size_t>(words));
+        job.rims = rims.data();
+        job.firsts = firsts.data();
         job.moments = moments.data();
+        job.modes = modes.data();
         job.fourths = fourths.data();
         job.maps = bits.data();
         job.sites = sites.data();
         kernels.swendsen_wang(job);
       },
-      py::arg("batch"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"), py::arg("ghost_spin"),
+      py::arg("batch"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"), py::arg("ghost_spin"), py::arg("phases"),
       "Swendsen-Wang: all bonds, all clusters, once a step.");
   module.def(
       "wolff_steps",

@@ -30,7 +30,11 @@ GlassJob make_plan(const py::array& order, const py::array& starts, const py::ar
   job.table = view<std::uint64_t>("table", table, {-1, -1, job.entries});
   job.rungs = table.shape(0);
   job.rows = table.shape(1);
-  job.upper = view<std::uint32_t>("upper", upper, {job.rungs, job.rows, glass_digits});
+  job.functions = (job.entries + 3) / 4;
+  job.upper = view<std::uint8_t>("upper", upper, {job.rungs, job.rows, glass_digits, job.functions});
+  const std::uint8_t* end = job.upper + upper.size();
+  if (std::any_of(job.upper, end, [](std::uint8_t n) { return n > 120 || n % 8 != 0; }))
+    throw BadArgument("upper holds a number that is not eight times one below 16");
   job.bonds = view<std::int32_t>("bonds", bonds, {-1, 3});
   job.bond_count = bonds.shape(0);
   const auto is_site = [&job](std::int32_t i) { return i >= 0 && i < job.sites; };

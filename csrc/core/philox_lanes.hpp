@@ -126,13 +126,17 @@ class Blocks {
     third_ = broadcast(p0);
   }
 
-  // Words 0 and 1 of each block as one, and words 2 and 3; `index` is word 0 of the counters.
+  // What round 0 makes of the indices, word 0 of the counters. Indices that are further by n have products that are
+  // larger by that of n, as long as they stay below 2^32.
+  static Vector product(Vector index) { return multiply(index, broadcast(philox::multiplier0)); }
+
+  // Words 0 and 1 of each block as one, and words 2 and 3; `products` are those of their indices.
   template <int count>
-  void compute(const Vector (&index)[count], Vector (&low)[count], Vector (&high)[count]) const {
+  void compute(const Vector (&products)[count], Vector (&low)[count], Vector (&high)[count]) const {
     Vector c0[count], c1[count], c2[count], c3[count];
 #pragma GCC unroll 8
     for (int v = 0; v < count; ++v) {
-      const Vector p0 = multiply(index[v], broadcast(philox::multiplier0));
+      const Vector p0 = products[v];
       const Vector p1 = multiply(upper_half(p0) ^ k1_[0], broadcast(philox::multiplier1));
       c0[v] = upper_half(p1) ^ k0_[1];
       c1[v] = p1;
@@ -193,18 +197,25 @@ inline void write_blocks(const Draws& draws, std::uint32_t tag, std::uint32_t fi
                          unsigned char* out) {
   // As many vectors at a time as the registers hold.
   constexpr std::size_t unroll = width == 8 ? 5 : width == 4 ? 3 : 2, stride = unroll * width;
+  // Behind index 2^32 - 1 comes 0.
+  constexpr std::uint64_t all = 1ull << 32;
+  if (first + static_cast<std::uint64_t>(blocks) > all) {
+    const std::size_t until = static_cast<std::size_t>(all - first);
+    write_blocks<shift>(draws, tag, first, until, out);
+    return write_blocks<shift>(draws, tag, 0, blocks - until, out + 16 * until);
+  }
   const Blocks same(draws.key, draws.replica, draws.step, tag);
   // The lower half of a vector gets its blocks from the even lanes of two, the upper half from the odd ones.
-  Vector order{}, index[unroll];
+  Vector order{}, products[unroll];
   for (int lane = 0; lane < width; ++lane) order[lane] = static_cast<std::uint64_t>(lane / 2 + lane % 2 * width / 2);
-  for (std::size_t v = 0; v < unroll; ++v) index[v] = order + (first + v * width);
+  for (std::size_t v = 0; v < unroll; ++v) products[v] = Blocks::product(order + (first + v * width));
   alignas(64) unsigned char rest[16 * stride];
   for (std::size_t j = 0; j < blocks; j += stride) {
     Vector low[unroll], high[unroll];
-    same.compute(index, low, high);
+    same.compute(products, low, high);
     unsigned char* to = blocks - j < stride ? rest : out + 16 * j;
     for (std::size_t v = 0; v < unroll; ++v, to += 2 * sizeof(Vector)) {
-      index[v] += broadcast(stride);
+      products[v] += broadcast(philox::multiplier0 * static_cast<std::uint64_t>(stride));
       const Vector one = even_lanes(low[v], high[v]) >> shift, two = odd_lanes(low[v], high[v]) >> shift;
       __builtin_memcpy(to, &one, sizeof one);
       __builtin_memcpy(to + sizeof one, &two, sizeof two);

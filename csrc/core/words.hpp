@@ -25,14 +25,12 @@ PYQMC_HD inline Vector logic(Vector a, Vector b, Vector c) {
 }
 PYQMC_HD inline Vector choose(Vector mask, Vector a, Vector b) { return logic<0xCA>(mask, a, b); }
 PYQMC_HD inline Vector majority(Vector a, Vector b, Vector c) { return logic<0xE8>(a, b, c); }
-PYQMC_HD inline Vector less(Vector r, Vector t, Vector below) { return logic<0x8E>(r, t, below); }
-PYQMC_HD inline Vector same(Vector equal, Vector r, Vector t) { return logic<0x90>(equal, r, t); }
+PYQMC_HD inline Vector neither(Vector a, Vector b) { return logic<0x03>(a, b, b); }
 PYQMC_HD inline bool any(Vector v) { return _mm512_test_epi64_mask((__m512i)v, (__m512i)v) != 0; }
 #else
 PYQMC_HD inline Vector choose(Vector mask, Vector a, Vector b) { return b ^ (mask & (a ^ b)); }
 PYQMC_HD inline Vector majority(Vector a, Vector b, Vector c) { return (a & b) | (c & (a ^ b)); }
-PYQMC_HD inline Vector less(Vector r, Vector t, Vector below) { return below ^ ((r ^ t) & (below ^ t)); }
-PYQMC_HD inline Vector same(Vector equal, Vector r, Vector t) { return equal & ~(r ^ t); }
+PYQMC_HD inline Vector neither(Vector a, Vector b) { return ~(a | b); }
 #if defined(PYQMC_DEVICE)
 PYQMC_HD inline bool any(Vector v) { return v.word != 0; }
 #elif defined(__AVX2__)
@@ -41,8 +39,17 @@ PYQMC_HD inline bool any(Vector v) { return _mm256_testz_si256((__m256i)v, (__m2
 PYQMC_HD inline bool any(Vector v) { return (v[0] | v[1]) != 0; }
 #endif
 #endif
-// `less` and `same` take the next higher digit of two numbers r and t: they become r < t and r == t once they have seen
-// all digits, the lowest first.
+
+// A bit for each lane that has any.
+PYQMC_HD inline unsigned lanes_with_any(Vector v) {
+#if defined(__AVX512F__) && !defined(PYQMC_DEVICE)
+  return _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
+#else
+  unsigned some = 0;
+  for (int lane = 0; lane < width; ++lane) some |= static_cast<unsigned>(v[lane] != 0) << lane;
+  return some;
+#endif
+}
 
 PYQMC_HD inline Vector rotate(Vector v, int left) { return v << left | v >> (64 - left); }
 
@@ -95,6 +102,13 @@ class Counter {
     fours_ += count_ones(majority(twos_, pending_, carry));
     twos_ = parity(twos_, pending_, carry);
   }
+  PYQMC_HD __attribute__((always_inline)) void add(const Vector (&four)[4]) {
+    const Vector one = majority(ones_, four[0], four[1]), some = parity(ones_, four[0], four[1]);
+    const Vector two = majority(some, four[2], four[3]);
+    ones_ = parity(some, four[2], four[3]);
+    fours_ += count_ones(majority(twos_, one, two));
+    twos_ = parity(twos_, one, two);
+  }
   PYQMC_HD Vector total() const {
     const Vector pending = (added_ & 1) != 0 ? count_ones(pending_) << 1 : Vector{};
     return (fours_ << 2) + (count_ones(twos_) << 1) + count_ones(ones_) + pending;
@@ -105,15 +119,75 @@ class Counter {
   unsigned added_ = 0;
 };
 
-// xoroshiro128++ (Blackman, Vigna, ACM Trans. Math. Softw. 47 (2021) 36), one generator in each lane.
+// All functions of two bits, or those that are 0 where both are set: bit 2 b + a of n is the value of number n.
+template <int count>
+PYQMC_HD inline void fill_functions(Vector a, Vector b, Vector (&of)[count]) {
+  static_assert(count == 8 || count == 16);
+  of[0] = Vector{};
+  of[1] = neither(a, b);
+  of[2] = a & ~b;
+  of[3] = ~b;
+  of[4] = b & ~a;
+  of[5] = ~a;
+  of[6] = a ^ b;
+#if defined(__AVX512F__) && !defined(PYQMC_DEVICE)
+  of[7] = logic<0x3F>(a, b, b);
+#else
+  of[7] = ~(a & b);
+#endif
+  if constexpr (count == 16) {
+    of[8] = a & b;
+    of[9] = parity(a, b, ~Vector{});
+    of[10] = a;
+    of[11] = a | ~b;
+    of[12] = b;
+    of[13] = b | ~a;
+    of[14] = a | b;
+    of[15] = ~Vector{};
+  }
+}
+
+// The function that stands `place` bytes behind the first.
+PYQMC_HD inline Vector at_place(const Vector* of, std::size_t place) {
+  return *reinterpret_cast<const Vector*>(reinterpret_cast<const char*>(of) + place);
+}
+
+// Random numbers x choose a digit each: that of the highest one. `next` takes the next higher digits of x, and what is
+// chosen where x has a one there.
+struct Choice {
+  Vector value, any;
+
+  PYQMC_HD void next(Vector x, Vector digit) {
+    value = choose(x, digit, value);
+    any |= x;
+  }
+};
+
+// Words rotated to the left by 24 bits: whole bytes, which is a single shuffle where there is no rotation.
+PYQMC_HD inline Vector rotate24(Vector v) {
+#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(PYQMC_DEVICE)
+  const __m256i order =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(5, 6, 7, 0, 1, 2, 3, 4, 13, 14, 15, 8, 9, 10, 11, 12));
+  return (Vector)_mm256_shuffle_epi8((__m256i)v, order);
+#else
+  return rotate(v, 24);
+#endif
+}
+
+// xoroshiro128+ (Blackman, Vigna, ACM Trans. Math. Softw. 47 (2021) 36), one generator in each lane. What is known
+// against it: the lowest bit is a linear recurrence of order 128, and the linear recurrence of the states shines
+// through the sums: certain six bits of three successive words have an even number of ones 52 times of 100. The first
+// does not arise, for no stream here has more than 128 words, so that their lowest bits are independent, and every
+// state is drawn by Philox. As for the second, these are one digit each of six spins, which correlates the six by less
+// than 1e-5 (docs/architecture.md).
 struct Xoroshiro {
   Vector s0, s1;
 
   PYQMC_HD Vector next() {
-    const Vector out = rotate(s0 + s1, 17) + s0;
+    const Vector out = s0 + s1;
     s1 ^= s0;
-    s0 = parity(rotate(s0, 49), s1, s1 << 21);
-    s1 = rotate(s1, 28);
+    s0 = parity(rotate24(s0), s1, s1 << 16);
+    s1 = rotate(s1, 37);
     return out;
   }
 };
@@ -127,10 +201,11 @@ inline void fill_seeds(const Draws& draws, Purpose purpose, std::uint32_t number
   constexpr int unroll = 2;
   const lanes::Blocks same(draws.key, draws.replica, draws.step, Draws::tag(purpose, number));
   for (int j = 0; j < count; j += unroll * lanes::width) {
-    Vector index[unroll], one[unroll], two[unroll];
+    Vector products[unroll], one[unroll], two[unroll];
     for (int v = 0; v < unroll; ++v)
-      index[v] = lanes::ramp_of_lanes() + (first + static_cast<std::uint64_t>(j + v * lanes::width));
-    same.compute(index, one, two);
+      products[v] =
+          lanes::Blocks::product(lanes::ramp_of_lanes() + (first + static_cast<std::uint64_t>(j + v * lanes::width)));
+    same.compute(products, one, two);
     for (int v = 0; v < unroll; ++v) {
       lanes::store(low + j + v * lanes::width, one[v]);
       lanes::store(high + j + v * lanes::width, two[v]);

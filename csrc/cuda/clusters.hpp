@@ -4,7 +4,7 @@
 
 #include "core/links.hpp"
 #include "cuda/launch.hpp"
-#include "kernels/swendsen_wang.hpp"
+#include "kernels/runs.hpp"
 
 namespace pyqmc::cuda {
 

@@ -1,4 +1,4 @@
-// Checkerboard sweeps of kernels/multispin.hpp on a device: a thread has one lane of a block, that is up to four words
+// Checkerboard sweeps of kernels/multispin.hpp on a device: a thread has one lane of a block, that is up to eight words
 // of one colour, and the generator that belongs to it. Fields are packed and unpacked by the processor.
 #define PYQMC_DEVICE 1
 #define PYQMC_ISA device
@@ -31,26 +31,20 @@ struct Sweeps {
 
 template <int axes, class Rule>
 __device__ std::int64_t update_lane(const Pass& pass, const Sweeps& sweeps, std::int64_t number) {
-  Lanes<axes, false, Rule> lane;
-  const std::int64_t unit = number / lanes_of_block, group = unit % sweeps.blocks * groups_of_block;
-  const std::int64_t groups = (sweeps.words + lanes_of_block - 1) / lanes_of_block;
-  lane.z = unit / sweeps.blocks;
-  lane.first = group * lanes_of_block + number % lanes_of_block;
-  lane.groups = static_cast<int>(groups - group < groups_of_block ? groups - group : groups_of_block);
-  if (lane.first >= sweeps.words) return 0;
+  const std::int64_t unit = number / lanes_of_block, z = unit / sweeps.blocks;
+  const std::int64_t first = unit % sweeps.blocks * words_of_block + number % lanes_of_block;
+  if (first >= sweeps.words) return 0;
   const Block seed =
       pass.draws.block(Purpose::site, static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(pass.colour));
   lanes::Xoroshiro generator{{seed.word[0] | static_cast<std::uint64_t>(seed.word[1]) << 32},
                              {seed.word[2] | static_cast<std::uint64_t>(seed.word[3]) << 32}};
-  lane.draw_flips(pass, generator);
   lanes::Counter accepted;
-  lane.apply(pass, accepted);
-  std::uint64_t* plane = pass.packed.plane(pass.colour, lane.z);
-  for (int g = 0; g < lane.groups; ++g) {
-    const std::int64_t w = lane.first + g * lanes_of_block;
-    if (w < sweeps.words) pass.packed.close(plane, w, w + 1);
-  }
-  return lanes::add_up(accepted.total());
+  std::int64_t alone = 0;
+  update_lanes<axes, Layout::words, Rule>(pass, z, first, generator, accepted, &alone);
+  std::uint64_t* plane = pass.packed.plane(pass.colour, z);
+  for (std::int64_t w = first; w < first + words_of_block && w < sweeps.words; w += lanes_of_block)
+    pass.packed.close(plane, w, w + 1);
+  return lanes::add_up(accepted.total()) + alone;
 }
 
 template <int axes>
@@ -60,8 +54,8 @@ __device__ std::int64_t update(const Sweeps& sweeps, std::int64_t field, std::ui
   const Thresholds& thresholds = sweeps.thresholds[field % sweeps.rungs];
   const Pass pass{packed, thresholds, sweeps.draws(field, step), 0, colour};
   if (thresholds.steep) return update_lane<axes, Steep<axes>>(pass, sweeps, number);
-  if (thresholds.in_field) return update_lane<axes, InField<axes>>(pass, sweeps, number);
-  return update_lane<axes, Even<axes>>(pass, sweeps, number);
+  if (thresholds.in_field) return update_lane<axes, Tabulated<true>>(pass, sweeps, number);
+  return update_lane<axes, Tabulated<false>>(pass, sweeps, number);
 }
 
 // One colour of fields of any size: a row of the grid for each field.

@@ -31,12 +31,12 @@ void swendsen_wang_share(const ClusterJob& job, const Team& team, std::int64_t f
   for (std::int64_t index = first; index < last; ++index) {
     T* field = field_at<T>(batch, index);
     for (std::int64_t step = 0; step < batch.steps; ++step) {
-      const bool due = batch.columns == 4 && batch.sums != nullptr && (step + 1) % batch.every == 0;
+      const bool due = batch.sums != nullptr && (step + 1) % batch.every == 0;
       std::int64_t* sums =
           due ? batch.sums + (((step + 1) / batch.every - 1) * batch.batch + index) * batch.columns : nullptr;
-      SwendsenWang<T>(job, team, field, draws_at(batch, index, step), index % batch.rungs, due)
+      SwendsenWang<T>(job, team, field, draws_at(batch, index, step), step, index % batch.rungs)
           .step(batch.tally[index], sums);
-      measure_when_due(batch, field, team, index, step + 1);
+      if (batch.q > 0) measure_when_due(batch, field, team, index, step + 1);
     }
   }
 }
@@ -49,9 +49,16 @@ void grow_clusters(const ClusterJob& job, const Team& team, std::int64_t first, 
   for (std::int64_t index = first; index < last; ++index) {
     T* field = field_at<T>(batch, index);
     for (std::int64_t step = 0; step < batch.steps; ++step) {
-      for (std::int64_t cluster = 0; cluster < job.clusters; ++cluster)
+      const bool asked = batch.sums != nullptr && batch.columns > 2 && (step + 1) % batch.every == 0;
+      double share = 0, shares = 0;
+      for (std::int64_t cluster = 0; cluster < job.clusters; ++cluster) {
         batch.tally[index] += wolff_cluster(job, around, field, draws_at(batch, index, step), index % batch.rungs,
-                                            static_cast<std::uint32_t>(cluster), queue);
+                                            static_cast<std::uint32_t>(cluster), queue, asked ? &share : nullptr);
+        shares += share;
+      }
+      if (asked)
+        __builtin_memcpy(batch.sums + (((step + 1) / batch.every - 1) * batch.batch + index) * batch.columns + 2,
+                         &shares, sizeof shares);
       measure_when_due(batch, field, team, index, step + 1);
     }
   }

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/field_sums.hpp"
-#include "kernels/swendsen_wang.hpp"
+#include "kernels/unions.hpp"
 
 namespace pyqmc {
 inline namespace PYQMC_ISA {

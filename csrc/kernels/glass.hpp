@@ -1,12 +1,14 @@
 // Heat-bath sweeps of spin glasses: a bit for each of many copies, 64 to a word, that share their couplings. A register
 // holds consecutive words of one site, so that any lattice will do.
 //
-// A spin becomes +1 when a uniform number u is below the probability T of its neighbours. Twelve digits of u are
-// compared for all copies at once; one spin in 4096 is then still equal to its T and takes its further digits from a
-// Philox block of its own. u has 63 digits, like T. Every generator serves eight sites of one colour and is seeded by
-// Philox for each (eight sites, step, word of copies): the result depends on nothing else.
+// A spin becomes +1 with the probability T of its neighbours: a random number chooses a digit of T, as in
+// kernels/multispin.hpp. Twelve digits of it are drawn for all copies at once; for one spin in 4096 all of them are 0,
+// and it takes its further digits from a Philox block of its own. There are 63 digits, as in T. Every generator serves
+// eight sites of one colour and is seeded by Philox for each (eight sites, step, word of copies): the result depends on
+// nothing else.
 #pragma once
 
+#include "core/bits.hpp"
 #include "core/words.hpp"
 #include "kernels/jobs.hpp"
 #include "kernels/packed.hpp"
@@ -21,24 +23,29 @@ inline constexpr int sites_of_seed = 8;   // sites that share a generator
 inline constexpr int seeds_at_once = 16;  // generators that are seeded together
 inline constexpr int planes = 48;         // digits of a sum over the bonds
 
+// What belongs to a site: its T, and their upper digits, one bit for each T. All 16 functions of two bits are at hand,
+// so that a digit needs one of them for every four T.
+struct Row {
+  const std::uint64_t* value;
+  const std::uint8_t* upper;
+};
+
+inline lanes::Vector function(const lanes::Vector* of_two, std::size_t eightfold) {
+  return lanes::at_place(of_two, eightfold * (sizeof(lanes::Vector) / 8));  // a scaled address: nothing is multiplied
+}
+
 // All couplings of the lattice of one strength: T depends on how many neighbours pull upwards.
 template <int slots>
 struct Counted {
-  // The upper digits of every T, as words of all zeros or all ones.
-  struct Row {
-    const std::uint64_t* value;
-    std::uint64_t digit[together][slots + 1];
-
-    void set(const std::uint64_t* table, const std::uint32_t*) {
-      value = table;
-      for (int k = 0; k < together; ++k)
-        for (int e = 0; e <= slots; ++e) digit[k][e] = 0 - (table[e] >> (digits - 1 - k) & 1);
-    }
-  };
   Count count;
+  lanes::Vector of_two[16];
 
-  explicit Counted(const lanes::Vector* pull) : count(count_bits<slots / 2>(pull)) {}
-  lanes::Vector digit(const Row& row, int k) const { return pick<slots / 2>(count, row.digit[k]); }
+  explicit Counted(const lanes::Vector* pull) : count(count_bits<slots / 2>(pull)) {
+    lanes::fill_functions(count.bit[0], count.bit[1], of_two);
+  }
+  lanes::Vector digit(const Row& row, int k) const {
+    return lanes::choose(count.bit[2], function(of_two, row.upper[2 * k + 1]), function(of_two, row.upper[2 * k]));
+  }
   std::uint64_t value(const Row& row, int lane, int bit) const {
     std::uint64_t n = 0;
     for (int b = 0; b < 3; ++b) n |= (count.bit[b][lane] >> bit & 1) << b;
@@ -48,31 +55,19 @@ struct Counted {
 };
 
 // Any couplings: T depends on which neighbours pull the same way as the first; where that one pulls downwards, +1 and
-// -1 change their parts. All 16 functions of the first two of these are at hand, so that a digit of all T, one bit for
-// each, needs one of them for every four.
+// -1 change their parts.
 template <int slots>
 struct Chosen {
-  struct Row {
-    const std::uint64_t* value;
-    const std::uint32_t* upper;
-
-    void set(const std::uint64_t* table, const std::uint32_t* digits_of_table) {
-      value = table;
-      upper = digits_of_table;
-    }
-  };
   lanes::Vector agrees[slots - 1], down, of_two[16];
 
   explicit Chosen(const lanes::Vector* pull) : down(~pull[0]) {
     for (int k = 1; k < slots; ++k) agrees[k - 1] = pull[k] ^ down;
-    const lanes::Vector a = agrees[0], b = agrees[1];
-    const lanes::Vector half[8] = {lanes::Vector{}, ~(a | b), a & ~b, ~b, b & ~a, ~a, a ^ b, ~(a & b)};
-    for (int n = 0; n < 8; ++n) {
-      of_two[n] = half[n];
-      of_two[15 - n] = ~half[n];
-    }
+    lanes::fill_functions(agrees[0], agrees[1], of_two);
   }
-  lanes::Vector digit(const Row& row, int k) const { return choose_entry<slots - 3>(row.upper[k]); }
+  lanes::Vector digit(const Row& row, int k) const {
+    constexpr int levels = slots - 3;
+    return choose_entry<levels>(row.upper + (k << levels));
+  }
   std::uint64_t value(const Row& row, int lane, int bit) const {
     std::uint64_t entry = 0;
     for (int k = 0; k + 1 < slots; ++k) entry |= (agrees[k][lane] >> bit & 1) << k;
@@ -81,11 +76,13 @@ struct Chosen {
   lanes::Vector turn(lanes::Vector up) const { return up ^ down; }
 
  private:
-  // The bit of 4 * 2^n that `agrees` chooses.
+  // One of 2^n functions, chosen by `agrees`.
   template <int n>
-  lanes::Vector choose_entry(std::uint32_t bits) const {
-    if constexpr (n == 0) return of_two[bits & 15];
-    else return lanes::choose(agrees[n + 1], choose_entry<n - 1>(bits >> (2 << n)), choose_entry<n - 1>(bits));
+  lanes::Vector choose_entry(const std::uint8_t* functions) const {
+    if constexpr (n == 0) return function(of_two, *functions);
+    else
+      return lanes::choose(agrees[n + 1], choose_entry<n - 1>(functions + (1 << (n - 1))),
+                           choose_entry<n - 1>(functions));
   }
 };
 
@@ -221,40 +218,38 @@ class Copies {
     if (job_.row[site] != known_) {
       known_ = job_.row[site];
       const std::int64_t k = rung_ * job_.rows + known_;
-      row_.set(job_.table + k * job_.entries, job_.upper + k * together);
+      row_ = {job_.table + k * job_.entries, job_.upper + k * together * job_.functions};
     }
     const Rule rule(pull);
-    lanes::Vector below{}, open = ~lanes::Vector{};
+    lanes::Choice choice{};
 #pragma GCC unroll 12
-    for (int k = together - 1; k >= 0; --k) {
-      const lanes::Vector r = generator.next(), t = rule.digit(row_, k);
-      below = lanes::less(r, t, below);
-      open = lanes::same(open, r, t);
-    }
-    if (__builtin_expect(lanes::any(open), 0)) below = settle(draws, apart, site, rule, below, open);
-    const lanes::Vector up = rule.turn(below);
+    for (int k = together - 1; k >= 0; --k) choice.next(generator.next(), rule.digit(row_, k));
+    const lanes::Vector open = ~choice.any;
+    if (__builtin_expect(lanes::any(open), 0)) choice.value = settle(draws, apart, site, rule, choice.value, open);
+    const lanes::Vector up = rule.turn(choice.value);
     changed_.add((up ^ at(site)) & copies_);
     lanes::store(spins_ + site * lanes::width, up);
   }
 
   __attribute__((noinline)) lanes::Vector settle(const Draws& draws, std::uint32_t apart, std::int32_t site,
-                                                 const Rule& rule, lanes::Vector below, lanes::Vector open) const {
-    for (int lane = 0; lane < lanes::width; ++lane)
+                                                 const Rule& rule, lanes::Vector chosen, lanes::Vector open) const {
+    for (unsigned some = lanes::lanes_with_any(open); some != 0; some &= some - 1) {
+      const int lane = bits::lowest(some);
       for (std::uint64_t left = open[lane]; left != 0; left &= left - 1) {
-        const int bit = __builtin_ctzll(left);
+        const int bit = bits::lowest(left);
         const Draws own{draws.key, draws.replica + static_cast<std::uint32_t>(lane) * apart, draws.step};
         const Block block =
             own.block(Purpose::site, static_cast<std::uint32_t>(site), static_cast<std::uint32_t>(1 + bit));
-        const std::uint64_t rest = rule.value(row_, lane, bit) & ((1ull << (digits - together)) - 1);
-        below[lane] |= static_cast<std::uint64_t>(block.draw(0) >> together < rest) << bit;
+        chosen[lane] |= digit_of(rule.value(row_, lane, bit), block.draw(0) >> together) << bit;
       }
-    return below;
+    }
+    return chosen;
   }
 
   const GlassJob& job_;
   const std::int64_t rung_, first_;
   std::uint64_t* const spins_;
-  typename Rule::Row row_;
+  Row row_{};
   std::int32_t known_ = -1;  // the row in use
   lanes::Vector copies_{};   // which bits belong to copies
   lanes::Counter changed_;

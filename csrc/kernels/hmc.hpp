@@ -4,7 +4,7 @@
 // site still finds the old values of its neighbours. The field itself stays until the trajectory is accepted.
 #pragma once
 
-#include "kernels/field_sums.hpp"
+#include "kernels/sphere.hpp"
 #include "models/scalar.hpp"
 
 namespace pyqmc {
@@ -60,7 +60,22 @@ class ScalarFlow {
   ScalarFlow(const FieldBatch& batch, std::int64_t index)
       : batch_(batch), rows_(batch), model_(scalar_of(batch, index)) {}
 
-  const Rows& rows() const { return rows_; }
+  std::int64_t start_of(std::int64_t row) const { return rows_.start(row); }
+
+  // Values and normal numbers of a row into the buffers; the numbers are the momenta.
+  void load(const double* field, const double* normals, std::int64_t row, double* to, double* momentum) const {
+    const std::int64_t start = rows_.start(row), width = rows_.width;
+    for (std::int64_t x = 0; x < width; ++x) {
+      momentum[start + x] = normals[row * width + x];
+      to[start + x] = field[row * width + x];
+    }
+    rows_.close(to + start);
+  }
+
+  void store(const double* from, std::int64_t row, double* field) const {
+    const std::int64_t start = rows_.start(row), width = rows_.width;
+    for (std::int64_t x = 0; x < width; ++x) field[row * width + x] = from[start + x];
+  }
 
   void start(const double* from, const double* momentum, double* to, std::int64_t row, double drift) const {
     const std::int64_t start = rows_.start(row);
@@ -175,22 +190,14 @@ inline void draw_momenta(const Draws& draws, std::int64_t size, const Team& team
 template <class Flow>
 bool trajectory(const HmcJob& job, const Flow& flow, const Draws& draws, const Team& team, double* field,
                 FieldScratch& scratch, double& error) {
-  const Rows& rows = flow.rows();
-  const std::int64_t count = rows_of(job.batch.lattice), width = rows.width;
+  const std::int64_t count = rows_of(job.batch.lattice), width = width_of(job.batch.lattice);
   const std::int64_t first = team.begin(count), last = team.end(count);
   const Block chance = draws.block(Purpose::seed, 0);
   const double length = 1.0 + job.spread * (2.0 * unit(chance.draw(1)) - 1.0);
-  draw_momenta(draws, count * width, team, scratch.energy);
+  draw_momenta(draws, count * width * job.batch.components, team, scratch.energy);
   team.wait();
   double *from = scratch.first, *to = scratch.second;
-  for (std::int64_t row = first; row < last; ++row) {
-    const std::int64_t start = rows.start(row);
-    for (std::int64_t x = 0; x < width; ++x) {
-      scratch.momentum[start + x] = scratch.energy[row * width + x];
-      from[start + x] = field[row * width + x];
-    }
-    rows.close(from + start);
-  }
+  for (std::int64_t row = first; row < last; ++row) flow.load(field, scratch.energy, row, from, scratch.momentum);
   team.wait();
   for (std::int64_t row = first; row < last; ++row) {
     flow.energy(from, scratch.momentum, row, scratch.energy + row * width);
@@ -206,8 +213,8 @@ bool trajectory(const HmcJob& job, const Flow& flow, const Draws& draws, const T
     team.wait();
   }
   for (std::int64_t row = first; row < last; ++row) {
-    const double *before = scratch.energy + row * width, *after = from + rows.start(row);
-    flow.energy(to, scratch.momentum, row, from + rows.start(row));
+    const double *before = scratch.energy + row * width, *after = from + flow.start_of(row);
+    flow.energy(to, scratch.momentum, row, from + flow.start_of(row));
     scratch.rows[row * job.batch.columns] = lane_sum(width, [=](std::int64_t x) { return after[x] - before[x]; });
   }
   team.wait();
@@ -219,14 +226,13 @@ bool trajectory(const HmcJob& job, const Flow& flow, const Draws& draws, const T
   const bool downhill = error <= 0.0 && error > -1e300;
   const bool accept = downhill || (error > 0.0 && error < 700.0 && unit(chance.draw(0)) < exp_of(-error));
   if (accept)
-    for (std::int64_t row = first; row < last; ++row)
-      for (std::int64_t x = 0; x < width; ++x) field[row * width + x] = to[rows.start(row) + x];
+    for (std::int64_t row = first; row < last; ++row) flow.store(to, row, field);
   team.wait();
   return accept;
 }
 
 template <class Flow>
-void hmc_share(const HmcJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+void trajectories(const HmcJob& job, const Team& team, std::int64_t first, std::int64_t last) {
   const FieldBatch& batch = job.batch;
   const std::int64_t size = sites_of(batch.lattice) * batch.components;
   FieldScratch scratch(batch, team);
@@ -242,6 +248,21 @@ void hmc_share(const HmcJob& job, const Team& team, std::int64_t first, std::int
       }
       measure_field_when_due(batch, field, team, index, step + 1, scratch);
     }
+  }
+}
+
+inline void hmc_share(const HmcJob& job, const Team& team, std::int64_t first, std::int64_t last) {
+  switch (job.batch.components) {
+    case 1:
+      return trajectories<ScalarFlow>(job, team, first, last);
+    case 2:
+      return trajectories<VectorFlow<2>>(job, team, first, last);
+    case 3:
+      return trajectories<VectorFlow<3>>(job, team, first, last);
+    case 4:
+      return trajectories<VectorFlow<4>>(job, team, first, last);
+    default:
+      return trajectories<VectorFlow<0>>(job, team, first, last);
   }
 }
 

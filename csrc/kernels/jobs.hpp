@@ -4,8 +4,10 @@
 // to rung k. `sums` receives, after every `every`-th step, for each field the number of equal bonds and the
 // magnetization (Ising: sum of the spins; Potts: sites of the commonest colour); shape (n / every, batch, 2), zeroed.
 // With four columns Swendsen-Wang adds, for the clusters of that step, the sum of their squared magnetizations and that
-// of the fourth powers (a double).
-// `tally` counts accepted changes (local, exchange), clusters (Swendsen-Wang) or changed sites (Wolff); shape (batch).
+// of the fourth powers (a double), with five that of their squared Fourier modes (a double):
+// kernels/cluster_moments.hpp. Wolff adds M^2 / n over the clusters of that step, of n spins each (a double).
+// `tally` counts accepted changes (local, exchange), clusters (Swendsen-Wang) or changed
+// sites (Wolff); shape (batch).
 #pragma once
 
 #include <cstdint>
@@ -28,7 +30,7 @@ struct Batch {
   std::int64_t steps;
   std::int64_t every;
   std::int64_t* sums;
-  std::int64_t columns;  // of sums: 2, or 4 with the moments of clusters
+  std::int64_t columns;  // of sums: 2; with moments of clusters 4, with their modes 5
   std::int64_t* tally;
   int threads;
 };
@@ -121,8 +123,18 @@ struct ClusterJob {
   const std::int32_t* neighbours;  // Wolff: (sites, 2 directions): forward, backward, direction by direction; -1 absent
   std::int32_t directions;
   std::int64_t clusters;  // Wolff: clusters in one step
-  std::int32_t* moments;  // Swendsen-Wang: scratch (teams, sites in whole words), zeroed, where sums have four columns
-  double* fourths;        // and scratch (teams, blocks of `margin` words)
+  std::uint32_t* rims;    // Swendsen-Wang: scratch (threads that share a field, 2, sites in whole words)
+  // Swendsen-Wang, where sums have more than two columns: scratch (threads, sites in whole words), zeroed, for
+  // magnetizations and, `mode_lanes` numbers to a place, for modes; (threads, blocks of `margin` words) and (threads,
+  // 2, blocks). The tables of modes are those of kernels/phases.hpp.
+  std::int32_t* moments;
+  std::int64_t* modes;
+  std::uint32_t* firsts;
+  double* fourths;
+  int mode_lanes;
+  const std::int32_t* along;
+  const std::int64_t* across;
+  const std::uint64_t* row_starts;  // bit map of the first sites of rows
   // Scratch (teams, sites in whole words): labels; or, with a margin, the queue of a growing cluster.
   std::uint32_t* sites;
 };
@@ -152,7 +164,10 @@ struct GlassJob {
   bool uniform;                    // all couplings have one strength: entries by how many neighbours pull upwards
   const std::int32_t* row;         // (sites): which row of its rung's table belongs to a site
   const std::uint64_t* table;      // (rungs, rows, entries)
-  const std::uint32_t* upper;      // (rungs, rows, glass_digits): the upper digits of the entries, a bit for each
+  // (rungs, rows, glass_digits, functions): the upper digits of the entries, four of them to a function of two bits,
+  // which is named by eight times its number in `fill_functions`.
+  const std::uint8_t* upper;
+  std::int64_t functions;
   std::int64_t rows, entries;
   const std::int32_t* bonds;  // (bond_count, 3): both sites and the coupling in units
   std::int64_t bond_count;

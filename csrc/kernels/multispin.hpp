@@ -1,13 +1,14 @@
-// Checkerboard sweeps with one bit for each spin. A spin flips when a uniform number u is below its probability T; both
-// are compared digit by digit, 64 spins in a word:
+// Checkerboard sweeps with one bit for each spin. A spin flips with probability T: a random number x chooses a digit of
+// T, that of its own highest one, and the spin flips where the digit is 1. Digit k is chosen with probability 2^-k, so
+// this is exact, and takes one operation for each digit. 64 spins in a word do it at a time:
 //
-//   1. Seven digits of u for every word. After them one spin in 128 is still equal to its T.
-//   2. The words of a lane in one block, up to four, are laid on top of each other: their open spins mostly stand in
-//      different bits, and so share the random words of all further digits, eight at a time.
-//   3. Where two open spins stand in the same bit, the later one takes its further digits from a Philox block of its
-//   own.
+//   1. Seven digits of x for every word. After them one spin in 128 has met no one yet.
+//   2. Up to four words of a lane are laid on top of each other: their open spins mostly stand in different bits, and
+//   so share the random words of the next eight digits.
+//   3. A spin that finds its bit taken by an earlier word, or that is still open, takes its further digits from a
+//   Philox block of its own.
 //
-// u has 63 digits, like T, so the probability is exact. The digits of a lane come from a generator that is seeded by
+// x has 63 digits, like T; where all are 0 the spin stays. The digits of a lane come from a generator that is seeded by
 // Philox for each (lane, colour, step, replica): the result depends on nothing else.
 #pragma once
 
@@ -23,24 +24,17 @@ namespace pyqmc {
 inline namespace PYQMC_ISA {
 
 inline constexpr int first_digits = 7, more_digits = 8;
-static_assert((digits - first_digits) % more_digits == 0);
+static_assert(groups_of_block * first_digits + groups_of_block / layers_of_block * more_digits <= 128,
+              "the lowest bits of a generator's words are independent up to 128 of them");
 
-// Which of the spins have u < T and which u == T, in `count` digits from `first` on.
-struct Compared {
-  lanes::Vector below, equal;
-};
-
-template <class Rule, int count>
-PYQMC_HD inline Compared compare_digits(const Situation& situation, const Thresholds& thresholds, int first,
-                                        lanes::Xoroshiro& generator) {
-  Compared c{lanes::Vector{}, ~lanes::Vector{}};
+// What digits [first, first + count) of the random numbers choose.
+template <int first, int count, class Rule>
+PYQMC_HD inline lanes::Choice choose_digits(const Rule& rule, const Thresholds& thresholds,
+                                            lanes::Xoroshiro& generator) {
+  lanes::Choice choice{};
 #pragma GCC unroll 8
-  for (int k = count - 1; k >= 0; --k) {
-    const lanes::Vector r = generator.next(), t = Rule::digit(situation, thresholds, first + k);
-    c.below = lanes::less(r, t, c.below);
-    c.equal = lanes::same(c.equal, r, t);
-  }
-  return c;
+  for (int k = first + count - 1; k >= first; --k) choice.next(generator.next(), rule.digit(thresholds, k));
+  return choice;
 }
 
 // One half sweep of one field, or of several, as far as it concerns every block of them.
@@ -52,108 +46,144 @@ struct Pass {
   int colour;
 };
 
-// Some lanes of a block, in up to four groups; or one lane of it, of many fields.
-template <int axes, bool many, class Rule>
+// The usual number of groups, known when the loops are compiled.
+struct All {
+  PYQMC_HD constexpr operator int() const { return layers_of_block; }
+};
+
+// Some lanes of a block, or one lane of it of many fields, in up to four groups that lie on top of each other.
+template <int axes, Layout layout, class Rule>
 struct Lanes {
+  static constexpr bool many = layout == Layout::fields, ragged = layout == Layout::words;
   static constexpr std::int64_t step = many ? lanes::width : 1;
+  const Pass& pass;
   std::int64_t z, first;  // plane, and first word of the first group
-  int groups;
-  lanes::Vector own[groups_of_block], flips[groups_of_block], open[groups_of_block];
-  Situation situation[groups_of_block];
+  lanes::Vector flips[layers_of_block], open[layers_of_block], key[layers_of_block][Rule::keys];
+
+  PYQMC_HD Lanes(const Pass& its, std::int64_t plane, std::int64_t word) : pass(its), z(plane), first(word) {}
 
   // Steps 1 to 3 of the head of this file.
-  PYQMC_HD void draw_flips(const Pass& pass, lanes::Xoroshiro& generator) {
-    std::int64_t phase = phase_of(pass.packed.shape, pass.colour, z, first);
+  template <class Number>
+  PYQMC_HD void update(Number number, lanes::Xoroshiro& given, lanes::Counter& accepted, std::int64_t* alone) {
+    using lanes::Vector;
+    const int groups = number;
+    lanes::Xoroshiro generator = given;
+    const PackedShape& shape = pass.packed.shape;
+    const Thresholds& thresholds = pass.thresholds;
+    const std::int64_t period = 2 * shape.words;
+    std::uint64_t* own = pass.packed.plane(pass.colour, z) + first * step;
+    std::int64_t phase = phase_of(shape, pass.colour, z, first);
+    Vector taken{}, late{}, shared[Rule::keys] = {};
+#pragma GCC unroll 1
     for (int g = 0; g < groups; ++g) {
-      const Around<axes, many> around(pass.packed, pass.colour, z, first + g * lanes_of_block, phase);
-      phase += lanes_of_block;
-      while (phase >= 2 * pass.packed.shape.words) phase -= 2 * pass.packed.shape.words;
-      own[g] = lanes::load(pass.packed.plane(pass.colour, z) + (first + g * lanes_of_block) * step);
-      const lanes::Vector turned = pass.thresholds.turned ? own[g] : ~own[g];
-      situation[g] = {count_agreeing(turned, around), own[g]};
-      const lanes::Vector certain = Rule::certain(situation[g], pass.thresholds);
-      const Compared c = compare_digits<Rule, first_digits>(situation[g], pass.thresholds, 0, generator);
-      flips[g] = (certain | c.below) & around.sites;
-      open[g] = c.equal & ~certain & around.sites;
-    }
-    lanes::Vector taken{}, twice{};
-    Situation shared{};
-    for (int g = 0; g < groups; ++g) {
-      twice |= taken & open[g];
-      for (int b = 0; b < 3; ++b)
-        shared.count.bit[b] = lanes::choose(taken, shared.count.bit[b], situation[g].count.bit[b]);
-      shared.up = lanes::choose(taken, shared.up, situation[g].up);
+      const Around<axes, layout> around(pass.packed, pass.colour, z, first + g * lanes_of_block, phase);
+      for (phase += lanes_of_block; phase >= period;) phase -= period;
+      const Vector up = lanes::load(own + g * lanes_of_block * step);
+      const Situation here{count_agreeing(thresholds.turned ? up : ~up, around), up};
+      Rule::find_key(here, key[g]);
+      const Rule rule(key[g]);
+      const Vector certain = rule.certain(here, thresholds);
+      const lanes::Choice c = choose_digits<0, first_digits>(rule, thresholds, generator);
+      flips[g] = (certain | c.value) & around.sites;
+      open[g] = around.sites & ~(certain | c.any);
+      late |= taken & open[g];
+      for (int b = 0; b < Rule::keys; ++b) shared[b] = lanes::choose(taken, shared[b], key[g][b]);
       taken |= open[g];
     }
-    if (__builtin_expect(lanes::any(twice), 0)) settle_alone(pass, twice);
-    lanes::Vector below{};
-    for (int k = first_digits; k < digits; k += more_digits) {
-      const Compared c = compare_digits<Rule, more_digits>(shared, pass.thresholds, k, generator);
-      below |= taken & c.below;
-      taken &= c.equal;
-      if (__builtin_expect(!lanes::any(taken), 1)) break;
-    }
-    for (int g = 0; g < groups; ++g) flips[g] |= open[g] & below;
+    const lanes::Choice c = choose_digits<first_digits, more_digits>(Rule(shared), thresholds, generator);
+    given = generator;
+#pragma GCC unroll 4
+    for (int g = 0; g < groups; ++g) flips[g] |= open[g] & c.value;
+#pragma GCC unroll 4
+    for (int g = groups; g < layers_of_block; ++g) flips[g] = Vector{};
+    accepted.add(flips);
+#pragma GCC unroll 4
+    for (int g = 0; g < groups; ++g) turn(own + g * lanes_of_block * step, shape.rows * shape.words - first, g);
+    const Vector left = taken & ~c.any;
+    if (__builtin_expect(lanes::any(late | left), 0)) settle_alone(groups, own, late | left, left, alone);
   }
 
-  // Step 3: settles every open spin that finds its bit taken by an earlier group, and closes it; `twice` says where.
-  PYQMC_HD __attribute__((noinline)) void settle_alone(const Pass& pass, lanes::Vector twice) {
-    const Thresholds& thresholds = pass.thresholds;
-    for (int lane = 0; lane < lanes::width; ++lane) {
-      if (twice[lane] == 0) continue;
-      Draws draws = pass.draws;
-      if (many) draws.replica += static_cast<std::uint32_t>(lane) * pass.apart;
-      std::uint64_t taken = open[0][lane];
-      for (int g = 1; g < groups; ++g) {
-        const std::int64_t word =
-            z * pass.packed.shape.rows * pass.packed.shape.words + first + g * lanes_of_block + (many ? 0 : lane);
-        const Count& count = situation[g].count;
-        std::uint64_t late = taken & open[g][lane], flipped = 0;
-        taken |= open[g][lane];
-        open[g][lane] &= ~late;
-        for (; late != 0; late &= late - 1) {
-          const unsigned bit = static_cast<unsigned>(bits::lowest(late));
-          const auto has = [bit, lane](lanes::Vector v) { return static_cast<unsigned>(v[lane] >> bit & 1); };
-          const std::uint64_t value =
-              thresholds.value[has(own[g])][has(count.bit[0]) + 2 * has(count.bit[1]) + 4 * has(count.bit[2])];
-          const std::uint32_t number = bit << 2 | 2 | static_cast<unsigned>(pass.colour);
-          const std::uint64_t draw = draws.block(Purpose::site, static_cast<std::uint32_t>(word), number).draw(0);
-          const std::uint64_t rest = (1ull << (digits - first_digits)) - 1;
-          flipped |= static_cast<std::uint64_t>(draw >> first_digits < (value & rest)) << bit;
+ private:
+  // What lies behind the last word belongs to whoever updates the first row.
+  PYQMC_HD void turn(std::uint64_t* word, std::int64_t words, int g) const {
+    const std::int64_t left_over = words - g * lanes_of_block;
+    const lanes::Vector turned = lanes::load(word) ^ flips[g];
+    if (!(ragged || many) || left_over >= (many ? 1 : lanes::width)) lanes::store(word, turned);
+    else if (!many)
+      for (int lane = 0; lane < left_over; ++lane) word[lane] = turned[lane];
+  }
+
+  // Step 3 for every open spin in the bits `where`: the first of each bit if it is in `left`, all later ones. They may
+  // have been turned with those they met; `alone` counts in each lane what changes by that.
+  PYQMC_HD __attribute__((noinline)) void settle_alone(int groups, std::uint64_t* own, lanes::Vector where,
+                                                       lanes::Vector left, std::int64_t* alone) const {
+    for (unsigned some = lanes::lanes_with_any(where); some != 0; some &= some - 1) {
+      const int lane = bits::lowest(some);
+      for (std::uint64_t rest = where[lane]; rest != 0; rest &= rest - 1) {
+        const int bit = bits::lowest(rest);
+        unsigned those = 0;  // groups whose spin is open
+        for (int g = 0; g < groups; ++g) those |= static_cast<unsigned>(open[g][lane] >> bit & 1) << g;
+        if ((left[lane] >> bit & 1) != 0) {
+          settle(own, bits::lowest(those), lane, bit, first_digits + more_digits, alone);
         }
-        flips[g][lane] |= flipped;
+        for (those &= those - 1; those != 0; those &= those - 1)
+          settle(own, bits::lowest(those), lane, bit, first_digits, alone);
       }
     }
   }
 
-  PYQMC_HD void apply(const Pass& pass, lanes::Counter& accepted) const {
+  // A spin that has seen `done` digits.
+  PYQMC_HD void settle(std::uint64_t* own, int g, int lane, int bit, int done, std::int64_t* alone) const {
     const PackedShape& shape = pass.packed.shape;
-    std::uint64_t* plane = pass.packed.plane(pass.colour, z);
-    for (int g = 0; g < groups; ++g) {
-      const std::int64_t w = first + g * lanes_of_block, left_over = shape.rows * shape.words - w;
-      const lanes::Vector turned = own[g] ^ flips[g];
-      accepted.add(flips[g]);
-      // What lies behind the last word belongs to whoever updates the first row.
-      if (left_over >= (many ? 1 : lanes::width)) lanes::store(plane + w * step, turned);
-      else if (!many)
-        for (int lane = 0; lane < left_over; ++lane) plane[w + lane] = turned[lane];
-    }
+    unsigned situation = 0;
+    for (int b = 0; b < Rule::keys; ++b) situation |= static_cast<unsigned>(key[g][b][lane] >> bit & 1) << b;
+    Draws draws = pass.draws;
+    if (many) draws.replica += static_cast<std::uint32_t>(lane) * pass.apart;
+    const std::int64_t w = z * shape.rows * shape.words + first + g * lanes_of_block + (many ? 0 : lane);
+    const std::uint32_t number = static_cast<unsigned>(bit) << 2 | 2 | static_cast<unsigned>(pass.colour);
+    const std::uint64_t x = draws.block(Purpose::site, static_cast<std::uint32_t>(w), number).draw(0) >> done;
+    const std::uint64_t now = digit_of(pass.thresholds.entry[situation], x);
+    const std::uint64_t before = flips[g][lane] >> bit & 1;
+    own[g * lanes_of_block * step + lane] ^= (now ^ before) << bit;
+    alone[lane] += static_cast<std::int64_t>(now) - static_cast<std::int64_t>(before);
   }
 };
 
+// All groups of the block whose lanes start at word `first` of plane z.
+template <int axes, Layout layout, class Rule>
+PYQMC_HD inline void update_lanes(const Pass& pass, std::int64_t z, std::int64_t first, lanes::Xoroshiro& generator,
+                                  lanes::Counter& accepted, std::int64_t* alone) {
+  const PackedShape& shape = pass.packed.shape;
+  const std::int64_t block = first / words_of_block * words_of_block;
+  const std::int64_t groups = (shape.rows * shape.words - block + lanes_of_block - 1) / lanes_of_block;
+  for (int g = 0; g < groups_of_block && g < groups; g += layers_of_block) {
+    const std::int64_t from = first + g * lanes_of_block;
+    const int here = static_cast<int>(groups - g < layers_of_block ? groups - g : layers_of_block);
+    if constexpr (layout != Layout::words) {
+      if (here == layers_of_block) {
+        Lanes<axes, layout, Rule>(pass, z, from).update(All{}, generator, accepted, alone);
+        continue;
+      }
+    }
+    constexpr Layout any = layout == Layout::fields ? layout : Layout::words;
+    Lanes<axes, any, Rule>(pass, z, from).update(here, generator, accepted, alone);
+  }
+}
+
 // The blocks of this member; returns the flips of each lane.
-template <int axes, bool many, class Rule>
+template <int axes, Layout layout, class Rule>
 lanes::Vector update_blocks(const Pass& pass, std::int64_t begin, std::int64_t end) {
+  constexpr bool many = layout == Layout::fields;
   const PackedShape& shape = pass.packed.shape;
   const std::int64_t words = shape.rows * shape.words;
-  const std::int64_t groups = (words + lanes_of_block - 1) / lanes_of_block;
-  const std::int64_t blocks = (groups + groups_of_block - 1) / groups_of_block;
+  const std::int64_t blocks = (words + words_of_block - 1) / words_of_block;
   constexpr int ahead = many ? lanes::width : 4;  // blocks (or fields) whose seeds are drawn at a time
   alignas(64) std::uint64_t low[ahead * lanes_of_block], high[ahead * lanes_of_block];
   const std::uint32_t colour = static_cast<std::uint32_t>(pass.colour);
   lanes::Counter accepted;
+  std::int64_t alone[lanes::width] = {};
   for (std::int64_t unit = begin; unit < end; ++unit) {
-    const std::int64_t z = unit / blocks, group = unit % blocks * groups_of_block, from = group * lanes_of_block;
+    const std::int64_t z = unit / blocks, from = unit % blocks * words_of_block;
     const std::uint32_t index = static_cast<std::uint32_t>(unit * lanes_of_block);
     const int used = words - from < lanes_of_block ? static_cast<int>(words - from) : lanes_of_block;
     const int turn = many ? 0 : static_cast<int>((unit - begin) % ahead) * lanes_of_block;
@@ -162,30 +192,37 @@ lanes::Vector update_blocks(const Pass& pass, std::int64_t begin, std::int64_t e
       fill_seeds(pass.draws, Purpose::site, colour, index, end - unit < 2 ? lanes_of_block : ahead * lanes_of_block,
                  low, high);
     for (int lane = 0; lane < (many ? used : lanes_of_block); lane += many ? 1 : lanes::width) {
-      Lanes<axes, many, Rule> some;
-      some.z = z;
-      some.first = from + lane;
-      some.groups = static_cast<int>(groups - group < groups_of_block ? groups - group : groups_of_block);
       const int seed = many ? lane * lanes::width : turn + lane;
       lanes::Xoroshiro generator{lanes::load(low + seed), lanes::load(high + seed)};
-      some.draw_flips(pass, generator);
-      some.apply(pass, accepted);
+      update_lanes<axes, layout, Rule>(pass, z, from + lane, generator, accepted, alone);
     }
     const std::int64_t to = from + words_of_block;
     if (from < shape.words || to > words - shape.words)
       pass.packed.close(pass.packed.plane(pass.colour, z), from, to < words ? to : words);
   }
-  return accepted.total();
+  lanes::Vector total = accepted.total();
+  for (int lane = 0; lane < lanes::width; ++lane) total[lane] += static_cast<std::uint64_t>(alone[lane]);
+  return total;
 }
 
-template <int axes, bool many>
+template <int axes, Layout layout>
 lanes::Vector half_sweep(const Pass& pass, const Team& team) {
   const PackedShape& shape = pass.packed.shape;
   const std::int64_t blocks = (shape.rows * shape.words + words_of_block - 1) / words_of_block * shape.planes;
   const std::int64_t begin = team.begin(blocks), end = team.end(blocks);
-  if (pass.thresholds.steep) return update_blocks<axes, many, Steep<axes>>(pass, begin, end);
-  if (pass.thresholds.in_field) return update_blocks<axes, many, InField<axes>>(pass, begin, end);
-  return update_blocks<axes, many, Even<axes>>(pass, begin, end);
+  if (pass.thresholds.steep) return update_blocks<axes, layout, Steep<axes>>(pass, begin, end);
+  if (pass.thresholds.in_field) return update_blocks<axes, layout, Tabulated<true>>(pass, begin, end);
+  return update_blocks<axes, layout, Tabulated<false>>(pass, begin, end);
+}
+
+template <int axes, bool many>
+lanes::Vector half_sweep(const Pass& pass, const Team& team) {
+  if constexpr (many) return half_sweep<axes, Layout::fields>(pass, team);
+  const Layout layout = layout_of(pass.packed.shape);
+  if constexpr (axes == 2)  // no one has a cubic lattice of such rows
+    if (layout == Layout::rows) return half_sweep<axes, Layout::rows>(pass, team);
+  if (layout != Layout::words) return half_sweep<axes, Layout::full>(pass, team);
+  return half_sweep<axes, Layout::words>(pass, team);
 }
 
 // Packs a field, does all steps, and unpacks it; or `count` fields from `index` on, one for each lane, all of one rung.

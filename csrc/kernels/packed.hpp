@@ -17,8 +17,10 @@
 namespace pyqmc {
 inline namespace PYQMC_ISA {
 
-// The words of a plane in groups of eight, and four groups to a block: the lanes of a block have a generator each.
-inline constexpr int lanes_of_block = 8, groups_of_block = 4, words_of_block = lanes_of_block * groups_of_block;
+// The words of a plane in groups of eight, and eight groups to a block: the lanes of a block have a generator each.
+// Four groups lie on top of each other (kernels/multispin.hpp).
+inline constexpr int lanes_of_block = 8, groups_of_block = 8, layers_of_block = 4;
+inline constexpr int words_of_block = lanes_of_block * groups_of_block;
 
 struct Packed {
   PackedShape shape;
@@ -178,42 +180,95 @@ inline void unpack(const Packed& packed, std::int64_t lane, std::int8_t* field, 
                  });
 }
 
-// The register of one colour that starts at word `w` of plane `z`, with all its neighbours; `many` fields in it or one.
-template <int axes, bool many>
+// What a register holds: consecutive words; the same where all their bits are sites; the same where it also lies within
+// one row; or the same word of several fields.
+enum class Layout { words, full, rows, fields };
+
+PYQMC_HD inline Layout layout_of(const PackedShape& shape) {
+  if (shape.folds * shape.half != 64 * shape.words || shape.rows * shape.words % lanes_of_block != 0)
+    return Layout::words;
+  return shape.folds == 1 && shape.words % lanes::width == 0 ? Layout::rows : Layout::full;
+}
+
+namespace lanes {
+
+// The words one further along than those `here`: behind the last of them comes the first of register `next`.
+PYQMC_HD inline Vector words_behind(const std::uint64_t* here, const std::uint64_t* next) {
+#if defined(__AVX512F__) && !defined(PYQMC_DEVICE)
+  return (Vector)_mm512_maskz_alignr_epi64(0xFF, (__m512i)load(next), (__m512i)load(here), 1);
+#else
+  Vector v = load(here + 1);
+  v[width - 1] = next[0];
+  return v;
+#endif
+}
+
+// The words one before: before the first of them comes the last of register `next`.
+PYQMC_HD inline Vector words_before(const std::uint64_t* here, const std::uint64_t* next) {
+#if defined(__AVX512F__) && !defined(PYQMC_DEVICE)
+  return (Vector)_mm512_maskz_alignr_epi64(0xFF, (__m512i)load(here), (__m512i)load(next), 7);
+#else
+  Vector v = load(here - 1);
+  v[0] = next[width - 1];
+  return v;
+#endif
+}
+
+}  // namespace lanes
+
+// The register of one colour that starts at word `w` of plane `z`, with all its neighbours.
+template <int axes, Layout layout>
 struct Around {
+  static constexpr bool many = layout == Layout::fields;
   lanes::Vector neighbour[2 * axes];
   lanes::Vector sites;  // which bits are sites; beyond the end of the plane none
 
   PYQMC_HD Around(const Packed& packed, int colour, std::int64_t z, std::int64_t w, std::int64_t phase) {
-    using lanes::Vector;
     const PackedShape& shape = packed.shape;
     const std::int64_t words = shape.words, step = many ? lanes::width : 1;
-    const auto at = [here = packed.plane(1 - colour, z) + w * step, step](std::int64_t further) {
-      return lanes::load(here + further * step);
-    };
-    const auto entry = [phase](const std::uint64_t* table) {
-      if constexpr (many) return lanes::broadcast(table[phase]);
-      else return lanes::load(table + phase);
-    };
-    const int top = static_cast<int>((shape.half - 1) & 63);
-    const Vector level = at(0), odd = entry(packed.odd);
-    const Vector right = level >> 1 | at(1) << 63, left = level << 1 | at(-1) >> 63;
-    const Vector first = at(1 - words) << top, last = at(words - 1) >> top;
-    neighbour[0] = level;
-    neighbour[1] =
-        lanes::choose(entry(packed.corner), lanes::choose(odd, first, last), lanes::choose(odd, right, left));
-    neighbour[2] = at(-words);
-    neighbour[3] = at(words);
+    const std::uint64_t* here = packed.plane(1 - colour, z) + w * step;
+    neighbour[0] = lanes::load(here);
+    neighbour[1] = layout == Layout::rows ? along_row(here, words, phase) : along(packed, here, phase);
+    neighbour[2] = lanes::load(here - words * step);
+    neighbour[3] = lanes::load(here + words * step);
     if constexpr (axes == 3) {
       neighbour[4] = lanes::load(packed.plane(1 - colour, z == 0 ? shape.planes - 1 : z - 1) + w * step);
       neighbour[5] = lanes::load(packed.plane(1 - colour, z == shape.planes - 1 ? 0 : z + 1) + w * step);
     }
-    sites = entry(packed.sites);
+    sites = ~lanes::Vector{};
+    if constexpr (layout == Layout::words || many) sites = entry(packed.sites, phase);
     const std::int64_t left_over = shape.rows * words - w;
-    if (many && left_over <= 0) sites = Vector{};
-    if (!many && left_over < lanes::width)
+    if (many && left_over <= 0) sites = lanes::Vector{};
+    if (layout == Layout::words && left_over < lanes::width)
       for (int lane = 0; lane < lanes::width; ++lane)
         if (lane >= left_over) sites[lane] = 0;
+  }
+
+ private:
+  PYQMC_HD static lanes::Vector entry(const std::uint64_t* table, std::int64_t phase) {
+    if constexpr (many) return lanes::broadcast(table[phase]);
+    else return lanes::load(table + phase);
+  }
+
+  // The second neighbour in the same row: to the right in odd rows, else to the left.
+  PYQMC_HD static lanes::Vector along(const Packed& packed, const std::uint64_t* here, std::int64_t phase) {
+    using lanes::Vector;
+    const std::int64_t words = packed.shape.words, step = many ? lanes::width : 1;
+    const auto at = [here, step](std::int64_t further) { return lanes::load(here + further * step); };
+    const int top = static_cast<int>((packed.shape.half - 1) & 63);
+    const Vector level = at(0), odd = entry(packed.odd, phase);
+    const Vector right = level >> 1 | at(1) << 63, left = level << 1 | at(-1) >> 63;
+    const Vector first = at(1 - words) << top, last = at(words - 1) >> top;
+    return lanes::choose(entry(packed.corner, phase), lanes::choose(odd, first, last), lanes::choose(odd, right, left));
+  }
+
+  // The same for a register that lies within one row, all of whose words are full.
+  PYQMC_HD static lanes::Vector along_row(const std::uint64_t* here, std::int64_t words, std::int64_t phase) {
+    const lanes::Vector level = lanes::load(here);
+    const bool is_odd = phase >= words;
+    const std::int64_t column = is_odd ? phase - words : phase, rest = words - lanes::width;
+    if (is_odd) return level >> 1 | lanes::words_behind(here, here + (column == rest ? -rest : lanes::width)) << 63;
+    return level << 1 | lanes::words_before(here, here + (column == 0 ? rest : -lanes::width)) >> 63;
   }
 };
 
@@ -223,25 +278,25 @@ struct Count {
   lanes::Vector bit[3];
 };
 
+// How many of the words d[k] ^ turned have a bit. Only the last two additions need to know `turned`: the lowest digit
+// of a sum of three is turned with its terms, and so is the upper one.
 template <int axes>
-PYQMC_HD inline Count count_bits(const lanes::Vector* d) {
+PYQMC_HD inline Count count_bits(const lanes::Vector* d, lanes::Vector turned = lanes::Vector{}) {
   using lanes::Vector;
   const Vector sum = lanes::parity(d[0], d[1], d[2]), carry = lanes::majority(d[0], d[1], d[2]);
   if constexpr (axes == 2) {
-    const Vector second = sum & d[3];
-    return {{sum ^ d[3], carry ^ second, carry & second}};
+    const Vector second = (sum ^ turned) & (d[3] ^ turned);
+    return {{sum ^ d[3], lanes::parity(carry, turned, second), (carry ^ turned) & second}};
   } else {
     const Vector other = lanes::parity(d[3], d[4], d[5]), second = lanes::majority(d[3], d[4], d[5]);
-    const Vector third = sum & other;
-    return {{sum ^ other, lanes::parity(carry, second, third), lanes::majority(carry, second, third)}};
+    const Vector third = (sum ^ turned) & (other ^ turned), differ = carry ^ second;
+    return {{sum ^ other, differ ^ third, lanes::choose(differ, third, carry ^ turned)}};
   }
 }
 
-template <int axes, bool many>
-PYQMC_HD inline Count count_agreeing(lanes::Vector turned, const Around<axes, many>& around) {
-  lanes::Vector d[2 * axes];
-  for (int k = 0; k < 2 * axes; ++k) d[k] = turned ^ around.neighbour[k];
-  return count_bits<axes>(d);
+template <int axes, Layout layout>
+PYQMC_HD inline Count count_agreeing(lanes::Vector turned, const Around<axes, layout>& around) {
+  return count_bits<axes>(around.neighbour, turned);
 }
 
 // Where in a pair of rows the register starts that begins at word w of plane z: what the tables are indexed by.
@@ -256,7 +311,8 @@ struct PackedSums {
   // The register that starts at word w of plane z.
   template <int axes, bool many>
   PYQMC_HD void add(const Packed& packed, std::int64_t z, std::int64_t w) {
-    const Around<axes, many> around(packed, 0, z, w, phase_of(packed.shape, 0, z, w));
+    constexpr Layout layout = many ? Layout::fields : Layout::words;
+    const Around<axes, layout> around(packed, 0, z, w, phase_of(packed.shape, 0, z, w));
     const lanes::Vector own = lanes::load(packed.plane(0, z) + w * packed.step);
     const Count count = count_agreeing(~own, around);
     for (int b = 0; b < 3; ++b) equal += lanes::count_ones(count.bit[b] & around.sites) << b;

@@ -42,7 +42,7 @@ void write_normals(const NormalsJob& job) {
 extern const FieldKernels field_kernels;
 const FieldKernels field_kernels = {
     PYQMC_ISA_NAME,
-    over<HmcJob, hmc_share<ScalarFlow>, true>,
+    over<HmcJob, hmc_share, true>,
     over<FieldLocalJob, field_local_share, true>,
     over<FieldClusterJob, field_swendsen_wang_share, false>,
     over<FieldClusterJob, field_wolff_share, false>,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/bits.hpp"
 #include "core/lattice.hpp"
 #include "kernels/jobs.hpp"
 
@@ -56,6 +57,24 @@ void add_sums(const Batch& batch, const T* field, const Team& team, std::int64_t
     equal += equal_bonds_of_row(lattice, field, row);
     if (batch.q == 0)
       for (std::int64_t x = 0; x < width; ++x) magnetization += field[row * width + x];
+  }
+  __atomic_fetch_add(&sums[0], equal, __ATOMIC_RELAXED);
+  __atomic_fetch_add(&sums[1], magnetization, __ATOMIC_RELAXED);
+}
+
+// The same for words [begin, end) of Ising spins one bit each, 1 for -1.
+inline void add_sums_of_bits(const ClusterJob& job, const std::uint64_t* down, std::int64_t begin, std::int64_t end,
+                             std::int64_t* sums) {
+  const std::int64_t sites = sites_of(job.batch.lattice);
+  std::int64_t equal = 0, magnetization = 0;
+  for (std::int64_t k = begin; k < end; ++k) {
+    const std::uint64_t inside = bits::inside(k, sites);
+    magnetization += bits::count(inside) - 2 * bits::count(down[k] & inside);
+    for (int l = 0; l < job.link_count; ++l) {
+      const Link& link = job.links[l];
+      if (k >= link.begin && k < link.end)
+        equal += bits::count(~(down[k] ^ bits::window(down, k, link.shift)) & link.has[k]);
+    }
   }
   __atomic_fetch_add(&sums[0], equal, __ATOMIC_RELAXED);
   __atomic_fetch_add(&sums[1], magnetization, __ATOMIC_RELAXED);

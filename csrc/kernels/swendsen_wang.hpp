@@ -1,62 +1,22 @@
 // Swendsen-Wang (1987): bonds -> labels -> flips, all on bit maps, 64 sites to a word.
 //
-// Active bonds along a row make runs; a run also ends where its word ends. A run is named by its first site, and a
-// cluster by its smallest one, which is the first of a run. Bonds are drawn by site and direction, flips by the name of
-// the cluster. A field acts through a ghost spin: a cluster bound to it keeps its orientation.
+// Active bonds along a row make runs (kernels/runs.hpp); a cluster is named by its smallest site, the first of a run.
+// Bonds are drawn by site and direction, flips by the name of the cluster. A field acts through a ghost spin: a cluster
+// bound to it keeps its orientation. Ising spins stay bits from the first step of a call to the last.
 #pragma once
 
 #include <cstdint>
 
 #include "core/bits.hpp"
+#include "kernels/cluster_moments.hpp"
 #include "kernels/jobs.hpp"
+#include "kernels/runs.hpp"
 #include "kernels/sums.hpp"
+#include "kernels/unions.hpp"
 #include "models/discrete.hpp"
 
 namespace pyqmc {
 inline namespace PYQMC_ISA {
-
-inline constexpr std::uint32_t ghost_direction = 7;  // directions use 0 to 3
-inline constexpr int max_links = 2 * max_dimension;
-
-// Rem's union-find (Dijkstra 1976): the larger root points to the smaller, and paths are spliced on the way.
-inline void unite(std::uint32_t* parent, std::uint32_t a, std::uint32_t b) {
-  std::uint32_t above_a = parent[a], above_b = parent[b];
-  while (above_a != above_b) {
-    if (above_a < above_b) {
-      const std::uint32_t site = a, above = above_a;
-      a = b;
-      above_a = above_b;
-      b = site;
-      above_b = above;
-    }
-    parent[a] = above_b;
-    if (above_a == a) return;
-    a = above_a;
-    above_a = parent[a];
-  }
-}
-
-inline std::uint32_t root_of(const std::uint32_t* parent, std::uint32_t site) {
-  // Another thread may shorten the path meanwhile; every site on it stays above this one.
-  for (;;) {
-    const std::uint32_t above = __atomic_load_n(&parent[site], __ATOMIC_RELAXED);
-    if (above == site) return site;
-    site = above;
-  }
-}
-
-// First site of the run that `site` belongs to.
-PYQMC_HD inline std::uint32_t run_of(const std::uint64_t* starts, std::int64_t site) {
-  return static_cast<std::uint32_t>(site - bits::zeros_above(starts[site >> 6] << (~site & 63)));
-}
-
-// Bonds of a link, marked where they start in `active`, whose later end lies in word k; the earlier one lies `distance`
-// before it. Of the `first` link, along the rows, those from one word to the next: runs say the rest.
-PYQMC_HD inline std::uint64_t later_ends(const Link& link, const std::uint64_t* active, bool first, std::int64_t k) {
-  if (link.shift < 0) return k >= link.begin && k < link.end ? active[k] : 0;
-  if (64 * k + 63 < 64 * link.begin + link.shift || 64 * k >= 64 * link.end + link.shift) return 0;
-  return bits::window(active, k, -link.shift) & (first ? 1 : ~0ull);
-}
 
 // The team's share of one step on one field: its words [begin, end).
 template <class T>
@@ -65,30 +25,30 @@ struct SwendsenWang {
   const Team& team;
   T* const field;
   const Draws draws;
-  const std::int64_t rung, sites, words;
+  const std::int64_t step_of_call, rung, sites, words;
   const std::int64_t begin, end;
   std::uint64_t* plane[16];          // bits of the spins: 1 for -1, or the digits of a colour
   std::uint64_t* active[max_links];  // the bonds of each link
   std::uint64_t* starts;             // first sites of runs
   std::uint64_t* coins;              // whether the cluster named by a site turns
-  std::uint32_t* const parent;
-  std::int32_t* const moments;  // magnetization of the cluster named by a site, where it is asked for
-  double* const fourths;        // and the sums of fourth powers, by blocks of sites
+  std::uint32_t* const parent;       // until the clusters are known: an earlier run; then what kind of spins it gets
+  std::uint32_t *const gone, *const heads;  // roots that ceased to be roots where shares were joined, and theirs
 
-  SwendsenWang(const ClusterJob& given, const Team& members, T* spins, const Draws& numbers, std::int64_t rung_of_field,
-               bool with_moments)
+  SwendsenWang(const ClusterJob& given, const Team& members, T* spins, const Draws& numbers, std::int64_t step_number,
+               std::int64_t rung_of_field)
       : job(given),
         team(members),
         field(spins),
         draws(numbers),
+        step_of_call(step_number),
         rung(rung_of_field),
         sites(sites_of(given.batch.lattice)),
         words(bits::words_for(sites)),
         begin(first_word(members.rank)),
         end(first_word(members.rank + 1)),
         parent(given.sites + slot() * words * 64),
-        moments(with_moments ? given.moments + slot() * words * 64 : nullptr),
-        fourths(given.fourths + slot() * ((words + margin - 1) / margin)) {
+        gone(given.rims + members.rank * 2 * words * 64),
+        heads(gone + words * 64) {
     std::uint64_t* map = job.maps + slot() * (job.planes + job.link_count + 2) * job.map_length + margin;
     for (int p = 0; p < job.planes; ++p, map += job.map_length) plane[p] = map;
     for (int l = 0; l < job.link_count; ++l, map += job.map_length) active[l] = map;
@@ -105,8 +65,10 @@ struct SwendsenWang {
     return word < words ? word : words;
   }
 
+  // `sums` is where this step is measured, or null.
   void step(std::int64_t& clusters, std::int64_t* sums) {
-    for (std::int64_t k = begin; k < end; ++k) pack(k);
+    if (job.batch.q > 0 || step_of_call == 0)
+      for (std::int64_t k = begin; k < end; ++k) pack(k);
     team.wait();
     for (std::int64_t k = begin; k < end;) k += end - k > lanes::width ? activate<2>(k) : activate<1>(k);
     if (job.batch.q == 0) bits::toss_coins(draws, begin, end, coins);
@@ -114,25 +76,29 @@ struct SwendsenWang {
       for (std::int64_t k = begin; k < end; ++k) draw_colours(k);
     for (std::int64_t k = begin; k < end; ++k) label(k);
     team.wait();
+    std::int64_t joined = 0;
     if (team.size > 1) {
-      if (team.rank == 0) join_shares();
+      joined = join_shares();
       team.wait();
+      for (std::int64_t n = 0; n < joined; ++n) heads[n] = root_of(parent, gone[n]);
     }
-    if (job.ghost[rung] != 0) {
-      bind_ghost();
-      team.wait();
-    }
-    std::int64_t roots = 0;
-    for (std::int64_t k = begin; k < end; ++k)
-      roots += job.batch.q > 0      ? expand_colours(k)
-               : moments == nullptr ? expand_flips<false>(k)
-                                    : expand_flips<true>(k);
-    __atomic_fetch_add(&clusters, roots, __ATOMIC_RELAXED);
+    if (job.ghost[rung] != 0) bind_ghost();
     team.wait();
-    if (moments != nullptr) {
-      take_moments(sums);
+    if (team.size > 1) {
+      for (std::int64_t n = 0; n < joined; ++n) adopt(gone[n], heads[n]);
       team.wait();
     }
+    const std::int64_t roots = job.batch.q > 0                             ? expand_colours()
+                               : sums == nullptr || job.batch.columns == 2 ? expand_flips<0>(joined, sums)
+                               : job.mode_lanes == 0                       ? expand_flips<1>(joined, sums)
+                               : job.mode_lanes == 4                       ? expand_flips<4>(joined, sums)
+                                                                           : expand_flips<8>(joined, sums);
+    __atomic_fetch_add(&clusters, roots - joined, __ATOMIC_RELAXED);
+    if (sums != nullptr && job.batch.q == 0) {
+      team.wait();
+      add_sums_of_bits(job, plane[0], begin, end, sums);
+    }
+    team.wait();
   }
 
   void pack(std::int64_t k) const {
@@ -215,18 +181,45 @@ struct SwendsenWang {
     }
   }
 
-  // The bonds that lead from one share into an earlier one.
-  void join_shares() const {
+  // This member's part of the bonds that lead from one share into an earlier one; returns how many roots it united with
+  // smaller ones.
+  std::int64_t join_shares() const {
+    std::int64_t joined = 0;
     for (int rank = 1; rank < team.size; ++rank) {
       const std::int64_t low = first_word(rank), high = first_word(rank + 1);
       for (int l = 0; l < job.link_count; ++l) {
-        const std::int64_t distance = job.links[l].shift < 0 ? -job.links[l].shift : job.links[l].shift;
-        for (std::int64_t k = low; k < high && 64 * k < 64 * low + distance; ++k) {
-          const std::uint64_t ends = later_ends(l, k);
-          if (ends != 0) join(k, ends & ~bits::from(~0ull, 64 * low + distance - 64 * k), distance);
+        const Link& link = job.links[l];
+        const std::int64_t ahead = link.shift < 0 ? 0 : link.shift, distance = ahead > 0 ? ahead : -link.shift;
+        const std::int64_t first = largest(low, (64 * link.begin + ahead) >> 6);
+        const std::int64_t last =
+            smallest(high, smallest((64 * link.end + ahead + 63) >> 6, low + (distance + 63) / 64));
+        for (std::int64_t k = first + team.rank; k < last; k += team.size) {
+          std::uint64_t ends = later_ends(l, k);
+          for (ends &= ~bits::from(~0ull, 64 * low + distance - 64 * k); ends != 0; ends &= ends - 1) {
+            const std::int64_t site = 64 * k + bits::lowest(ends);
+            const std::int64_t root = unite_roots(parent, run_of(site), run_of(site - distance));
+            gone[joined] = static_cast<std::uint32_t>(root);
+            joined += root >= 0;
+          }
         }
       }
     }
+    return joined;
+  }
+
+  static std::int64_t smallest(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+  static std::int64_t largest(std::int64_t a, std::int64_t b) { return a < b ? b : a; }
+
+  // Lets a root that was united with another be the root of its part again, with the other's coin or colour.
+  void adopt(std::uint32_t root, std::uint32_t head) const {
+    parent[root] = root;
+    if (job.batch.q > 0) {
+      field[root] = field[head];
+      return;
+    }
+    const std::uint64_t coin = __atomic_load_n(&coins[head >> 6], __ATOMIC_RELAXED) >> (head & 63) & 1;
+    if (coin != 0) __atomic_fetch_or(&coins[root >> 6], 1ull << (root & 63), __ATOMIC_RELAXED);
+    else __atomic_fetch_and(&coins[root >> 6], ~(1ull << (root & 63)), __ATOMIC_RELAXED);
   }
 
   // Clusters bound to the ghost spin do not turn.
@@ -245,15 +238,6 @@ struct SwendsenWang {
         }
       }
     }
-  }
-
-  // Points a run to the root of its cluster. Sites of this share come upwards, so what one points to points to a root
-  // already, unless it lies in an earlier share.
-  std::uint32_t flatten(std::uint32_t run) const {
-    std::uint32_t root = __atomic_load_n(&parent[parent[run]], __ATOMIC_RELAXED);
-    if (root < 64 * begin) root = root_of(parent, root);
-    __atomic_store_n(&parent[run], root, __ATOMIC_RELAXED);
-    return root;
   }
 
   // Draws the colours that clusters named by the sites of word k would take. The field may hold them: since the spins
@@ -279,69 +263,109 @@ struct SwendsenWang {
     write(k, [&colours](T* values) { __builtin_memcpy(values, colours, sizeof colours); });
   }
 
-  template <bool with_moments>
-  std::int64_t expand_flips(std::int64_t k) const {
-    std::uint64_t turned = 0, before = 0, roots = 0;
-    for (std::uint64_t runs = starts[k]; runs != 0;) {
-      const int x = bits::lowest(runs);
-      const std::uint32_t run = static_cast<std::uint32_t>(64 * k + x), root = flatten(run);
-      runs &= runs - 1;
-      const std::uint64_t turns = coins[root >> 6] >> (root & 63) & 1;
-      turned ^= (0 - (turns ^ before)) << x;  // from here on
-      before = turns;
-      roots |= static_cast<std::uint64_t>(root == run) << x;
-      if (with_moments) add_run(k, x, runs, root);
-    }
-    write(k, [turned](T* spins) { bits::turn_spins(turned, spins); });
-    if (with_moments) starts[k] = roots;  // all that is asked of them from here on
-    return bits::count(roots);
+  // What a run gets: `fresh` where it is a root, else what the run got that it points to. That lies before it and in
+  // this share, so that it has got it already.
+  std::uint32_t inherit(std::uint32_t run, std::uint32_t fresh, bool& is_root) const {
+    const std::uint32_t above = parent[run], found = parent[above];
+    is_root = above == run;
+    // A branch would be a coin toss.
+    const std::uint32_t got = found ^ ((found ^ fresh) & (0u - static_cast<std::uint32_t>(is_root)));
+    parent[run] = got;
+    return got;
   }
 
-  // Adds the magnetization of the run at x, which ends where the next of `behind` begins, to that of its cluster. Spins
-  // of a cluster agree where bonds need equal ones; its sign does not matter.
-  void add_run(std::int64_t k, int x, std::uint64_t behind, std::uint32_t root) const {
-    const std::int64_t left = sites - 64 * k;
-    const int stop = behind != 0 ? bits::lowest(behind) : left < 64 ? static_cast<int>(left) : 64;
-    std::int32_t magnetization = stop - x;
-    if (job.unequal) magnetization -= 2 * bits::count(bits::from(plane[0][k], x) & ~0ull >> (64 - stop));
-    if (team.size > 1) __atomic_fetch_add(&moments[root], magnetization, __ATOMIC_RELAXED);
-    else moments[root] += magnetization;
-  }
-
-  // Adds the second and fourth moments of this share's clusters, and clears them for the next time. Fourth powers are
-  // doubles, added in each block of sites by itself, so that it does not matter how the blocks were shared.
-  void take_moments(std::int64_t* sums) const {
-    std::int64_t second = 0;
-    for (std::int64_t k = begin; k < end; ++k) {
-      double& fourth = fourths[k / margin];
-      if (k % margin == 0) fourth = 0;
-      for (std::uint64_t roots = starts[k]; roots != 0; roots &= roots - 1) {
-        std::int32_t& moment = moments[64 * k + bits::lowest(roots)];
-        const std::int64_t square = static_cast<std::int64_t>(moment) * moment;
-        second += square;
-        fourth += static_cast<double>(square) * static_cast<double>(square);
-        moment = 0;
+  // Gives all sites their new spins; returns how many roots there are in this share. Runs get twice the number of their
+  // cluster in this share, and its coin. `modes` 0: nothing is summed over clusters, 1: magnetizations, else they and
+  // modes in so many lanes.
+  template <int modes>
+  std::int64_t expand_flips(std::int64_t joined, std::int64_t* sums) const {
+    std::uint32_t next = 0;
+    if constexpr (modes == 0) {
+      for (std::int64_t k = begin; k < end; ++k) next = flip_word<0>(k, next, nullptr);
+    } else {
+      ClusterMoments moments(job, team, words);
+      moments.begin_at(64 * begin);
+      Segments segments;
+      for (std::int64_t k = begin; k < end;) {
+        const std::int64_t block = k / margin, stop = smallest(k + margin, end);
+        moments.firsts[block] = next;
+        segments.count = 0;
+        for (; k < stop; ++k) next = job.unequal ? flip_word<2>(k, next, &segments) : flip_word<1>(k, next, &segments);
+        segments.at[segments.count] = static_cast<std::uint16_t>(smallest(64 * k, sites) - 64 * margin * block);
+        if (job.unequal) moments.add<true>(segments);
+        else moments.add<false>(segments);
+        if constexpr (modes > 1) {
+          if (job.unequal) moments.add_modes<modes, true>(block, segments);
+          else moments.add_modes<modes, false>(block, segments);
+        }
       }
+      team.wait();
+      for (std::int64_t n = 0; n < joined; ++n)
+        moments.merge<modes>(rank_of(gone[n]), parent[gone[n]] >> 1, rank_of(heads[n]), parent[heads[n]] >> 1);
+      team.wait();
+      moments.take<modes>(begin, end, next, sums);
+      team.wait();
+      if (team.rank == 0) moments.finish(words, sums);
     }
-    __atomic_fetch_add(&sums[2], second, __ATOMIC_RELAXED);
-    team.wait();
-    if (team.rank != 0) return;
-    double total = 0;
-    for (std::int64_t block = 0; block * margin < words; ++block) total += fourths[block];
-    __builtin_memcpy(sums + 3, &total, sizeof total);
+    return next;
   }
 
-  std::int64_t expand_colours(std::int64_t k) const {
-    std::int64_t roots = 0;
-    T colours[128];
+  int rank_of(std::uint32_t site) const {
+    int rank = team.size - 1;
+    while (first_word(rank) > site >> 6) --rank;
+    return rank;
+  }
+
+  // `cut` 0: no segments are asked for, 1: neighbouring runs of one cluster are one, except across the end of a row or
+  // word; 2: every run is one, for spins that alternate.
+  template <int cut>
+  std::uint32_t flip_word(std::int64_t k, std::uint32_t next, Segments* segments) const {
+    const std::uint64_t old = plane[0][k], coin = coins[k];
+    const std::uint64_t cuts = cut == 1 ? job.row_starts[k] : 0;
+    const std::uint32_t origin = static_cast<std::uint32_t>(k % margin * 64);
+    int count = cut > 0 ? segments->count : 0;
+    std::uint64_t turned = ~0ull;
+    std::uint32_t before = ~0u;
     for (std::uint64_t runs = starts[k]; runs != 0; runs &= runs - 1) {
       const int x = bits::lowest(runs);
-      const std::uint32_t run = static_cast<std::uint32_t>(64 * k + x), root = flatten(run);
-      const T colour = field[root];
-      for (int j = 0; j < 64; ++j) colours[x + j] = colour;  // the runs behind it overwrite what is too much
-      roots += root == run;
+      bool is_root;
+      const std::uint32_t got = inherit(static_cast<std::uint32_t>(64 * k + x),
+                                        next << 1 | static_cast<std::uint32_t>(coin >> x & 1), is_root);
+      turned ^= (0 - static_cast<std::uint64_t>((got ^ before) & 1)) << x;  // from here on
+      next += is_root;
+      if (cut > 0) {
+        // Written in vain where the segment before goes on.
+        segments->at[count] = static_cast<std::uint16_t>(origin + x);
+        segments->owner[count] = cut == 1 ? got : (got & ~1u) | static_cast<std::uint32_t>(old >> x & 1);
+        count += cut == 2 ? 1 : static_cast<int>((got != before) | (cuts >> x & 1));
+      }
+      before = got;
     }
-    write(k, [&colours](T* values) { __builtin_memcpy(values, colours, 64 * sizeof(T)); });
+    if (cut > 0) segments->count = count;
+    plane[0][k] = old ^ turned;
+    if (step_of_call + 1 == job.batch.steps)
+      write(k, [old, turned](T* spins) {
+        for (int x = 0; x < 64; ++x) spins[x] = 1;
+        bits::turn_spins(old ^ turned, spins);
+      });
+    return next;
+  }
+
+  // Gives all sites their new colours; returns how many roots there are in this share.
+  std::int64_t expand_colours() const {
+    std::int64_t roots = 0;
+    for (std::int64_t k = begin; k < end; ++k) {
+      T colours[128];
+      for (std::uint64_t runs = starts[k]; runs != 0; runs &= runs - 1) {
+        const int x = bits::lowest(runs);
+        bool is_root;
+        const std::uint32_t run = static_cast<std::uint32_t>(64 * k + x);
+        const T colour = static_cast<T>(inherit(run, static_cast<std::uint32_t>(field[run]), is_root));
+        for (int j = 0; j < 64; ++j) colours[x + j] = colour;  // the runs behind it overwrite what is too much
+        roots += is_root;
+      }
+      write(k, [&colours](T* values) { __builtin_memcpy(values, colours, 64 * sizeof(T)); });
+    }
     return roots;
   }
 

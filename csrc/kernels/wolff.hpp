@@ -117,10 +117,10 @@ inline void try_bonds(const Draws& draws, std::uint32_t number, std::uint32_t pa
 }
 
 // One cluster grown from a random site, then turned as a whole; returns the number of sites changed. `number` tells the
-// clusters of one step apart.
+// clusters of one step apart. `share`, where it is wanted, receives M^2 / n of a cluster of n Ising spins.
 template <class T, class Around>
 std::int64_t wolff_cluster(const ClusterJob& job, const Around& around, T* field, const Draws& draws, std::int64_t rung,
-                           std::uint32_t number, std::uint32_t* queue) {
+                           std::uint32_t number, std::uint32_t* queue, double* share) {
   const std::uint64_t probability = job.bond[rung], ghost = job.ghost[rung];
   const std::int32_t q = job.batch.q;
   const bool unequal = job.unequal;
@@ -169,6 +169,11 @@ std::int64_t wolff_cluster(const ClusterJob& job, const Around& around, T* field
       const T spin = static_cast<T>(field[queue[k]] ^ mark);
       field[queue[k]] = static_cast<T>(held ? spin : -spin);
     }
+  if (share != nullptr) {
+    std::int64_t moment = unequal ? 0 : size;
+    for (std::int64_t k = 0; unequal && k < size; ++k) moment += field[queue[k]];
+    *share = static_cast<double>(moment * moment) / static_cast<double>(size);
+  }
   return held ? 0 : size;
 }
 

@@ -20,7 +20,8 @@ def finite(name: str, value: object) -> float:
 
 def whole(name: str, value: object, least: int, most: int) -> int:
     """Return a whole number between two bounds, or say what is wrong with it."""
-    number = finite(name, value)
+    # A large whole number would be rounded on its way to a float and back.
+    number = value if isinstance(value, int) and not isinstance(value, bool) else finite(name, value)
     if number != int(number) or not least <= number <= most:
         raise InputError(f"{name} is {value!r}; expected a whole number from {least} to {most}")
     return int(number)

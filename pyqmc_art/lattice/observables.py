@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.lattice.actions import Ising, Potts, equal_bonds
+from pyqmc_art.lattice.cluster_averages import AVERAGES
 from pyqmc_art.lattice.field_observables import FIELD_OBSERVABLES, action_of_sums, field_sums
 from pyqmc_art.lattice.glass import GLASS_OBSERVABLES, SpinGlass
 from pyqmc_art.lattice.scalar import Phi4
@@ -161,41 +162,6 @@ class SmallestModes:
         return value / len(axes)
 
 
-@dataclass(frozen=True)
-class ImprovedPower:
-    """The average of M^power over the orientations of all clusters, which Swendsen-Wang draws independently.
-
-    With M_c the magnetization of cluster c, <M^2> = <sum_c M_c^2> and <M^4> = <3 (sum_c M_c^2)^2 - 2 sum_c M_c^4>: the
-    same expectation as of the plain power, with less noise. Only ``swendsen-wang`` on Ising spins without a field
-    measures it, from the clusters of the step before.
-
-    References
-    ----------
-    Wolff, Phys. Rev. Lett. 60 (1988) 1461; Sweeny, Phys. Rev. B 27 (1983) 4445.
-    """
-
-    name: str
-    power: int = 2
-    volumes: int = 2
-
-    def __call__(self, action: Any, field: Field) -> Floats:
-        """Refuse: a field does not tell its clusters."""
-        raise InputError(
-            f"the observable {self.name!r} is measured by the kernel swendsen-wang alone, for Ising spins without a "
-            "field; with other kernels measure magnetization2 and magnetization4"
-        )
-
-    def plain(self, action: Ising | Potts, field: Field) -> Floats:
-        """Value without the average, for a field whose clusters are not known."""
-        total = sums(action, field)[1].astype(np.float64)
-        return np.asarray(total**self.power / float(action.lattice.sites) ** self.volumes)
-
-    def from_moments(self, action: Ising | Potts, second: Floats, fourth: Floats) -> Floats:
-        """Value from sum_c M_c^2 and sum_c M_c^4: the average of M^power / V^volumes."""
-        average = second if self.power == 2 else 3 * second**2 - 2 * fourth
-        return np.asarray(average / float(action.lattice.sites) ** self.volumes)
-
-
 OBSERVABLES: Final[dict[str, Observable]] = {
     o.name: o
     for o in (
@@ -211,16 +177,6 @@ OBSERVABLES: Final[dict[str, Observable]] = {
         *GLASS_OBSERVABLES,
     )
 }
-
-AVERAGES: Final[dict[str, Observable]] = {
-    o.name: o
-    for o in (
-        ImprovedPower("improved_magnetization2"),
-        ImprovedPower("improved_magnetization4", power=4, volumes=4),
-        ImprovedPower("improved_susceptibility", volumes=1),
-    )
-}
-"""Observables that a kernel measures while it works on a field, and nobody else can."""
 
 
 def defined_for(name: str) -> tuple[Observable, ...]:

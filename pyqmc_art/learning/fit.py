@@ -248,7 +248,9 @@ class _Session:
             batch = send_to_device(batches(self.step * options.accumulate + part), self.device)
             last = part == options.accumulate - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                value = turn.loss(self.model, batch) / options.accumulate
+                # Accelerate lowers the precision of the whole model only; a turn calls its parts.
+                with self.accelerator.autocast() if turn.part else contextlib.nullcontext():
+                    value = turn.loss(self.model, batch) / options.accumulate
                 total += float(value.detach())
                 if not math.isfinite(total):
                     raise NumericalError(self._not_finite(total, rate * turn.rate))

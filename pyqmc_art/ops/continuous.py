@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
-from pyqmc_art.ops import plain_fields, plain_patches, plain_scalar
+from pyqmc_art.ops import plain_fields, plain_hmc, plain_patches
 from pyqmc_art.ops.discrete import Geometry
 from pyqmc_art.ops.jit import jitted
 from pyqmc_art.ops.patches import LocalNetwork, Patches
@@ -121,15 +121,15 @@ class _Compiled:
 class _Plain:
     """The operations by plain loops, as they are or through Numba."""
 
-    def __init__(self, scalar: Any, fields: Any, patches: Any) -> None:
-        self._scalar = scalar
+    def __init__(self, hmc: Any, fields: Any, patches: Any) -> None:
+        self._hmc = hmc
         self._fields = fields
         self._patches = patches
 
     def hmc_steps(self, batch: FieldBatch, *flow: Any) -> None:
         # A trajectory may overflow; its energy error says so.
         with np.errstate(over="ignore", invalid="ignore"):
-            self._scalar.hmc_steps(*_plain_arguments(batch), *flow)
+            self._hmc.hmc_steps(*_plain_arguments(batch), *flow)
 
     def local_steps(self, batch: FieldBatch, rule: str, widths: Reals) -> None:
         g = batch.geometry
@@ -166,7 +166,7 @@ def operations(backend: str) -> Any:
     if backend == "cpp":
         return _Compiled()
     if backend == "numba":
-        return _Plain(jitted(plain_scalar), jitted(plain_fields), jitted(plain_patches))
+        return _Plain(jitted(plain_hmc), jitted(plain_fields), jitted(plain_patches))
     if backend == "python":
-        return _Plain(plain_scalar, plain_fields, plain_patches)
+        return _Plain(plain_hmc, plain_fields, plain_patches)
     raise InputError(f"the backend {backend!r} has no kernels for continuous fields; use cpp, numba or python")

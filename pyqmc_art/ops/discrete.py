@@ -78,7 +78,8 @@ class Batch:
     steps, every : how many steps, and after which of them to measure
     sums : int64, shape (steps // every, batch, 2): equal bonds and magnetization (Ising) or sites of the commonest
         colour (Potts); with four columns Swendsen-Wang adds the second and (bits of a float64) fourth moments of the
-        clusters' magnetizations; an empty array measures nothing
+        clusters' magnetizations, with five (bits of a float64) their squared modes, and Wolff (bits of a
+        float64) the sum of M^2 / n over clusters of n spins; an empty array measures nothing
     tally : int64, shape (batch,): accepted changes, clusters or changed sites are added
     """
 
@@ -181,7 +182,7 @@ class _Plain:
         self._packed.multispin_steps(*_plain_arguments(batch), extents, batch.geometry.coordination, table)
 
     def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
-        self._clusters.swendsen_wang_steps(*_plain_arguments(batch), *bonds)
+        self._clusters.swendsen_wang_steps(*_plain_arguments(batch), *bonds, np.array(batch.geometry.shape))
 
     def wolff_steps(self, batch: Batch, *bonds: Any) -> None:
         self._clusters.wolff_steps(*_plain_arguments(batch), *bonds)
@@ -203,7 +204,9 @@ class _Device:
         self._cuda.multispin_steps(_core_batch(self._cuda, batch), table)
 
     def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
-        self._cuda.swendsen_wang_steps(_core_batch(self._cuda, batch), *bonds)
+        if batch.sums.shape[2] > 4:
+            raise _not_on_devices("Fourier modes of clusters")
+        self._cuda.swendsen_wang_steps(_core_batch(self._cuda, batch), *bonds[:-1])
 
     def measure(self, batch: Batch) -> None:
         self._cuda.measure(_core_batch(self._cuda, batch))

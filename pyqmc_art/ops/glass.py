@@ -35,7 +35,7 @@ class GlassTables:
         does, and the entry is the probability to go that way
     row : the row of the table for each site
     table : shape (rungs, rows, entries), integers below 2^63
-    upper : shape (rungs, rows, DIGITS): bit e of number k is binary digit k of entry e
+    upper : shape (rungs, rows, DIGITS, functions): 8 n for four entries each, bit e % 4 of n being the binary digit
     bonds : shape (bonds, 3): both sites, and the coupling in units
     """
 
@@ -46,7 +46,7 @@ class GlassTables:
     uniform: bool
     row: NDArray[np.int32]
     table: NDArray[np.uint64]
-    upper: NDArray[np.uint32]
+    upper: NDArray[np.uint8]
     bonds: NDArray[np.int32]
 
 

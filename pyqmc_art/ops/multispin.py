@@ -1,17 +1,19 @@
 """Sweeps of Ising spins that share random words, in plain Python: the reference of the compiled multi-spin sweeps.
 
-What is said in :mod:`pyqmc_art.ops.plain` holds here too. A spin flips when u < T, where T / 2^63 is its probability
-and u a number of 63 random binary digits. The digits come 64 spins at a time:
+What is said in :mod:`pyqmc_art.ops.plain` holds here too. A spin flips with probability T / 2^63. A number x of 63
+random binary digits chooses a digit of T, that of its own highest one, and the spin flips where this digit is 1: digit
+k is chosen with probability 2^-k, so that all of them together are T. The digits come 64 spins at a time:
 
 * The sites of one colour in a row are numbered j = x // 2; 64 of them are a word, bit j % 64 of word j // 64, so that
   each row starts a word of its own. Where rows are short, a plane (all of a square lattice, the last two axes of a
   cubic one) is divided into equal strips, as many as divide its rows and as a word can hold rows of: the same row of
   each strip, one after the other, is a word. The words of a plane are numbered row by row.
-* Word w belongs to lane w % 8 of block w // 32, and there to group w // 8 % 4. A lane draws from a generator of its
-  own, seeded by Philox: first seven words of random bits for each group in turn, for the upper seven digits.
-* Spins of the lane whose digits are still those of their T go on with words that all groups share, eight digits at a
-  time, each spin reading its own bit. Where two of them stand in the same bit, the spin of the later group takes its
-  further digits from a Philox block of its own.
+* Word w belongs to lane w % 8 of block w // 64, and there to group w // 8 % 8. A lane draws from a generator of its
+  own, seeded by Philox. Four groups lie on top of each other: first come seven words of random bits for each of them
+  in turn, for the upper seven digits.
+* Spins of these four whose digits so far are 0 go on with eight words that they share, each spin reading its own bit.
+  Where two of them stand in the same bit the spin of the earlier group has it.
+* The others, and those whose eight digits are 0 as well, take the rest from a Philox block of their own.
 
 In each batch of digits the lowest comes first.
 """
@@ -29,7 +31,7 @@ _HALF = np.uint64(32)
 _ONE = np.uint64(1)
 _ALL = np.uint64(64)
 _SITE = 0
-_LANES, _GROUPS = 8, 4
+_LANES, _GROUPS, _LAYERS = 8, 8, 4
 _FIRST, _MORE, _DIGITS = 7, 8, 63
 
 Array = Any
@@ -49,12 +51,12 @@ def rotate(word: Words, left: int) -> Words:
 
 
 def next_word(state: Array) -> Words:
-    """One word of xoroshiro128++ (Blackman, Vigna, ACM Trans. Math. Softw. 47 (2021) 36)."""
+    """One word of xoroshiro128+ (Blackman, Vigna, ACM Trans. Math. Softw. 47 (2021) 36)."""
     s0, s1 = state[0], state[1]
-    out = add_words(rotate(add_words(s0, s1), 17), s0)
+    out = add_words(s0, s1)
     s1 = s1 ^ s0
-    state[0] = rotate(s0, 49) ^ s1 ^ s1 << np.uint64(21)
-    state[1] = rotate(s1, 28)
+    state[0] = rotate(s0, 24) ^ s1 ^ s1 << np.uint64(16)
+    state[1] = rotate(s1, 37)
     return out
 
 
@@ -74,7 +76,21 @@ def read_digits(words: Array, count: int, bit: int) -> Any:
     return value
 
 
-def update_lane(
+def choose_digit(x: Any, t: Words, done: int) -> bool:
+    """Digit of ``t`` that the highest one of ``x`` chooses; ``x`` has the digits behind the first ``done``."""
+    k = _DIGITS - done - 1
+    while x >> k == 0:
+        k -= 1
+    return bool((t >> np.uint64(k) & _ONE) != 0)
+
+
+def settle_alone(key: Words, replica: int, step: int, word: int, number: int, t: Words, done: int) -> bool:
+    """Whether a spin flips that has seen ``done`` digits, all of them 0."""
+    x = np.int64(draw(key, _SITE, word, number, 0, replica, step) >> np.uint64(done))
+    return x != 0 and choose_digit(x, t, done)
+
+
+def update_layers(
     field: Array,
     neighbours: Array,
     z: int,
@@ -84,28 +100,29 @@ def update_lane(
     step: int,
     colour: int,
     extents: tuple[int, int, int, int],
-    place: tuple[int, int, int],
+    place: tuple[int, int],
     state: Array,
     words: Array,
     site_of: Array,
     rest_of: Array,
+    word_of: Array,
 ) -> int:
-    """Update the spins of one lane; return how many flipped.
+    """Update the spins of one lane in up to four groups; return how many flipped.
 
-    ``extents`` planes, strips, rows of a strip, half the width; ``place`` plane, block, lane; ``words`` (8) scratch;
-    ``site_of`` and ``rest_of`` (64): the open spin in each bit, -1 for none, and its threshold.
+    ``extents`` planes, strips, rows of a strip, half the width; ``place`` plane, word of the first group; ``words`` (8)
+    scratch; ``site_of``, ``rest_of`` and ``word_of`` (64): the open spin in each bit, -1 for none, its threshold, its
+    word.
     """
+    plane, first = place
     _, strips, rows, half = extents
-    plane, number, lane = place
     in_row = (half + 63) // 64
-    first = number * _GROUPS * _LANES
-    groups = min(_GROUPS, (rows * in_row - first + _LANES - 1) // _LANES)
+    groups = min(_LAYERS, (rows * in_row - first // _LANES * _LANES + _LANES - 1) // _LANES)
     flipped = 0
     site_of[:] = -1
     for group in range(groups):
         for k in range(_FIRST):
             words[k] = next_word(state)
-        w = first + group * _LANES + lane
+        w = first + group * _LANES
         if w >= rows * in_row:
             continue
         row, column = w // in_row, w % in_row
@@ -114,34 +131,33 @@ def update_lane(
             x = 2 * (64 * column + bit % half) + (plane + y + colour) % 2
             i = (plane * strips * rows + y) * 2 * half + x
             t = threshold(field, neighbours, i, z, table)
-            mine, other = read_digits(words, _FIRST, bit), np.int64(t >> np.uint64(_DIGITS - _FIRST))
-            flip = mine < other
-            if mine == other:
-                if site_of[bit] < 0:
-                    site_of[bit] = i
-                    rest_of[bit] = t
-                else:
-                    value = draw(key, _SITE, plane * rows * in_row + w, bit << 2 | 2 | colour, 0, replica, step)
-                    flip = value >> np.uint64(_FIRST) < t & (_ONE << np.uint64(_DIGITS - _FIRST)) - _ONE
+            flip = t >> np.uint64(_DIGITS) != 0
+            mine = read_digits(words, _FIRST, bit)
+            if mine != 0:
+                flip = flip or choose_digit(mine << _DIGITS - _FIRST, t, 0)
+            elif not flip and site_of[bit] < 0:
+                site_of[bit], rest_of[bit], word_of[bit] = i, t, w
+            elif not flip:
+                number = bit << 2 | 2 | colour
+                flip = settle_alone(key, replica, step, plane * rows * in_row + w, number, t, _FIRST)
             if flip:
                 field[i] = -field[i]
                 flipped += 1
-    for done in range(_FIRST, _DIGITS, _MORE):
-        if site_of.max() < 0:
-            break
-        for k in range(_MORE):
-            words[k] = next_word(state)
-        for bit in range(64):
-            i = site_of[bit]
-            if i < 0:
-                continue
-            mine = read_digits(words, _MORE, bit)
-            other = np.int64(rest_of[bit] >> np.uint64(_DIGITS - _MORE - done) & np.uint64(255))
-            if mine < other:
-                field[i] = -field[i]
-                flipped += 1
-            if mine != other:
-                site_of[bit] = -1
+    for k in range(_MORE):
+        words[k] = next_word(state)
+    for bit in range(64):
+        i = site_of[bit]
+        if i < 0:
+            continue
+        mine = read_digits(words, _MORE, bit)
+        if mine != 0:
+            flip = choose_digit(mine << _DIGITS - _FIRST - _MORE, rest_of[bit], _FIRST)
+        else:
+            word = plane * rows * in_row + word_of[bit]
+            flip = settle_alone(key, replica, step, word, bit << 2 | 2 | colour, rest_of[bit], _FIRST + _MORE)
+        if flip:
+            field[i] = -field[i]
+            flipped += 1
     return flipped
 
 
@@ -179,6 +195,7 @@ def multispin_steps(
     words = np.zeros(_MORE, np.uint64)
     site_of = np.zeros(64, np.int64)
     rest_of = np.zeros(64, np.uint64)
+    word_of = np.zeros(64, np.int64)
     for index in range(field.shape[0]):
         replica = first_replica + index
         for t in range(steps):
@@ -189,20 +206,25 @@ def multispin_steps(
                         w0, w1, w2, w3 = block(key, _SITE, unit * _LANES + lane, colour, replica, step)
                         state[0] = w0 | w1 << _HALF
                         state[1] = w2 | w3 << _HALF
-                        tally[index] += update_lane(
-                            field[index],
-                            neighbours,
-                            z,
-                            table[index % rungs],
-                            key,
-                            replica,
-                            step,
-                            colour,
-                            extents,
-                            (unit // blocks, unit % blocks, lane),
-                            state,
-                            words,
-                            site_of,
-                            rest_of,
-                        )
+                        for group in range(0, _GROUPS, _LAYERS):
+                            first = unit % blocks * _GROUPS * _LANES + group * _LANES
+                            if first >= rows * ((half + 63) // 64):
+                                break
+                            tally[index] += update_layers(
+                                field[index],
+                                neighbours,
+                                z,
+                                table[index % rungs],
+                                key,
+                                replica,
+                                step,
+                                colour,
+                                extents,
+                                (unit // blocks, first + lane),
+                                state,
+                                words,
+                                site_of,
+                                rest_of,
+                                word_of,
+                            )
             measure_when_due(field, neighbours, q, index, t + 1, every, sums)

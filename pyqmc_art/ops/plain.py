@@ -8,7 +8,7 @@ The arguments every kernel takes, in this order:
 
 ``field`` (batch, sites); ``neighbours`` (sites, 2 * directions), forward, backward, direction by direction, -1 absent;
 ``rungs``, ``q`` (0: Ising), ``key`` (uint64), ``first_replica``, ``first_step``, ``steps``, ``every``,
-``sums`` (steps // every, batch, 2, or 4 with cluster moments), int64, or an empty array for no measurements;
+``sums`` (steps // every, batch, 2, or 4 or 5 with cluster moments), int64, or an empty array for no measurements;
 ``tally`` (batch), int64.
 """
 

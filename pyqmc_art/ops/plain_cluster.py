@@ -66,20 +66,39 @@ def root_of(parent: Array, i: int) -> int:
     return i
 
 
-def add_cluster_moments(moment: Array, sums: Array) -> None:
+def add_site(spin: Any, i: int, extents: Array, phases: Array, modes: Array) -> None:
+    """Add a spin times its phases to the modes of its cluster: two numbers to each axis, the last axis first."""
+    rest = i
+    for back in range(extents.shape[0]):
+        axis = extents.shape[0] - 1 - back
+        x = rest % extents[axis]
+        rest //= extents[axis]
+        modes[2 * back] += spin * np.int64(phases[axis, x, 0])
+        modes[2 * back + 1] += spin * np.int64(phases[axis, x, 1])
+
+
+def add_cluster_moments(moment: Array, modes: Array, sums: Array) -> None:
     """Add the squares of the clusters' magnetizations to column 2; the fourth powers, as a float64, to column 3.
 
-    The fourth powers are added in blocks of 1024 sites, and then the blocks, so that every backend rounds alike.
+    Where there is a column 4, the squares of their modes, as a float64, go there. Floats are added in blocks of 1024
+    sites, number by number, and then the blocks, so that every backend rounds alike.
     """
-    total = np.zeros(1)
+    totals = np.zeros(2)
     for first in range(0, moment.shape[0], 1024):
         part = 0.0
+        squares = np.zeros(modes.shape[1])
         for i in range(first, min(first + 1024, moment.shape[0])):
             square = moment[i] * moment[i]
             sums[2] += square
             part += float(square) * float(square)
-        total[0] += part
-    sums[3] = total.view(np.int64)[0]
+            for k in range(modes.shape[1]):
+                squares[k] += float(modes[i, k]) * float(modes[i, k])
+        totals[0] += part
+        block_total = 0.0
+        for k in range(modes.shape[1]):
+            block_total += squares[k]
+        totals[1] += block_total
+    sums[3:] = totals.view(np.int64)[: sums.shape[0] - 3]
 
 
 def swendsen_wang_steps(
@@ -98,12 +117,15 @@ def swendsen_wang_steps(
     bond: Array,
     ghost: Array,
     ghost_spin: int,
+    phases: Array,
+    extents: Array,
 ) -> None:
     """Swendsen-Wang: bonds, then labels, then one flip or colour for each cluster not bound to the ghost spin."""
     sites = field.shape[1]
     parent = np.zeros(sites, np.int64)
     held = np.zeros(sites, np.int64)
     moment = np.zeros(sites, np.int64)
+    modes = np.zeros((sites, 2 * extents.shape[0]), np.int64)
     for index in range(field.shape[0]):
         spins = field[index]
         rung = index % rungs
@@ -124,11 +146,15 @@ def swendsen_wang_steps(
             for i in range(sites):
                 if spins[i] == ghost_spin and happens(key, _GHOST, i, ghost[rung], replica, step):
                     held[root_of(parent, i)] = 1
-            if sums.size > 0 and sums.shape[2] == 4 and (t + 1) % every == 0:
+            if sums.size > 0 and sums.shape[2] > 2 and (t + 1) % every == 0:
                 moment[:] = 0
+                modes[:] = 0
                 for i in range(sites):
-                    moment[root_of(parent, i)] += spins[i]
-                add_cluster_moments(moment, sums[(t + 1) // every - 1, index])
+                    root = root_of(parent, i)
+                    moment[root] += spins[i]
+                    if sums.shape[2] == 5:
+                        add_site(np.int64(spins[i]), i, extents, phases, modes[root])
+                add_cluster_moments(moment, modes, sums[(t + 1) // every - 1, index])
             for i in range(sites):
                 root = root_of(parent, i)
                 if root == i:
@@ -182,6 +208,7 @@ def wolff_steps(
         replica = first_replica + index
         for t in range(steps):
             step = first_step + t
+            shares = np.zeros(1)
             for number in range(clusters):
                 seed = scaled(draw(key, _SEED, number, 0, 0, replica, step), sites)
                 queue[0] = seed
@@ -209,4 +236,11 @@ def wolff_steps(
                         spins[i] = -spins[i] if q == 0 else (int(spins[i]) + turn) % q
                 if not held:
                     tally[index] += size
+                if sums.size > 0 and sums.shape[2] > 2:
+                    total = 0 if unequal else size
+                    for k in range(size if unequal else 0):
+                        total += int(spins[queue[k]])
+                    shares[0] += float(total * total) / float(size)
+            if sums.size > 0 and sums.shape[2] > 2 and (t + 1) % every == 0:
+                sums[(t + 1) // every - 1, index, 2] = shares.view(np.int64)[0]
             measure_when_due(field, neighbours, q, index, t + 1, every, sums)

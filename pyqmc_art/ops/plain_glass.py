@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pyqmc_art.ops.multispin import next_word, read_digits
-from pyqmc_art.ops.plain import block, draw
+from pyqmc_art.ops.multispin import choose_digit, next_word, read_digits, settle_alone
+from pyqmc_art.ops.plain import block
 
 _HALF = np.uint64(32)
 _SITE = 0
@@ -64,11 +64,11 @@ def update_site(
         own = field[(position // 2 - bits[2]) * rungs + rung]
         entry, down = entry_of(own, neighbours, negative, uniform, i, position % 2)
         t = row[entry]
-        mine, other = read_digits(random, _TOGETHER, bit), np.int64(t >> np.uint64(_DIGITS - _TOGETHER))
-        up = mine < other
-        if mine == other:
-            rest = t & (np.uint64(1) << np.uint64(_DIGITS - _TOGETHER)) - np.uint64(1)
-            up = draw(key, _SITE, i, 1 + bit, 0, word * rungs + rung, step) >> np.uint64(_TOGETHER) < rest
+        mine = read_digits(random, _TOGETHER, bit)
+        if mine != 0:
+            up = choose_digit(mine << _DIGITS - _TOGETHER, t, 0)
+        else:
+            up = settle_alone(key, word * rungs + rung, step, i, 1 + bit, t, _TOGETHER)
         spin = 1 if up != down else -1
         if own[i, position % 2] != spin:
             own[i, position % 2] = spin

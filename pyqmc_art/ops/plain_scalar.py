@@ -12,13 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pyqmc_art.ops.plain import block
-from pyqmc_art.ops.plain_real import compensated_sum, exp_of, lane_sum, unit
-from pyqmc_art.ops.ziggurat import normals
+from pyqmc_art.ops.plain_real import compensated_sum, lane_sum
 
-_SITE, _SEED = 0, 3
-
-Words = Any
 Array = Any
 
 
@@ -117,47 +112,3 @@ def trajectory(
         for i in range(len(phi)):
             position[i] = position[i] + drift * momentum[i]
     return position, sum_rows(energies(position, momentum, neighbours, couplings) - before, width)
-
-
-def hmc_steps(
-    field: Array,
-    neighbours: Array,
-    width: int,
-    couplings: Array,
-    key: Words,
-    first_replica: int,
-    first_step: int,
-    steps: int,
-    every: int,
-    sums: Array,
-    tally: Array,
-    kicks: Array,
-    drifts: Array,
-    spread: float,
-    error: Array,
-) -> None:
-    """Hybrid Monte Carlo: normal momenta, a trajectory, one decision."""
-    sites = field.shape[1]
-    momentum = np.zeros(sites)
-    for index in range(field.shape[0]):
-        phi = field[index, :, 0]
-        own = couplings[index % len(couplings)]
-        replica = first_replica + index
-        for t in range(steps):
-            step = first_step + t
-            for j in range((sites + 1) // 2):
-                pair = normals(key, _SITE, j, 0, replica, step)
-                momentum[2 * j] = pair[0]
-                if 2 * j + 1 < sites:
-                    momentum[2 * j + 1] = pair[1]
-            w0, w1, w2, w3 = block(key, _SEED, 0, 0, replica, step)
-            length = 1.0 + spread * (2.0 * unit(w2, w3) - 1.0)
-            end, change = trajectory(phi, neighbours, width, own, momentum, length, kicks, drifts)
-            error[t, index] = change
-            # What is not finite passes none of these comparisons.
-            downhill = change <= 0.0 and change > -1e300
-            if downhill or (change > 0.0 and change < 700.0 and unit(w0, w1) < exp_of(-change)):
-                for i in range(sites):
-                    phi[i] = end[i]
-                tally[index] += 1
-            measure_when_due(phi, neighbours, width, index, t + 1, every, sums)

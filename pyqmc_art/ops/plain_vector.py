@@ -81,15 +81,22 @@ def draw_vector(key: Words, site: int, replica: int, step: int, h: Array, out: A
     return False
 
 
+def bond_products(field: Array, neighbours: Array, i: int) -> float:
+    """Sum of s . s' over the forward bonds of one site."""
+    total = 0.0
+    for k in range(0, neighbours.shape[1], 2):
+        j = neighbours[i, k]
+        if j >= 0:
+            total += dot(field[i], field[j])
+    return total
+
+
 def measure(field: Array, neighbours: Array, width: int, sums: Array) -> None:
     """Sum of s . s' over the bonds, and the components of the sum of s, of one field (sites, n)."""
     sites, n = field.shape
     products = np.zeros(sites)
     for i in range(sites):
-        for k in range(0, neighbours.shape[1], 2):
-            j = neighbours[i, k]
-            if j >= 0:
-                products[i] += dot(field[i], field[j])
+        products[i] = bond_products(field, neighbours, i)
     sums[0] = sum_rows(products, width)
     for a in range(n):
         sums[1 + a] = sum_rows(field[:, a], width)

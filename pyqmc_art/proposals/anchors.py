@@ -17,7 +17,8 @@ class Anchor:
     ----------
     name : of the anchor
     flags : options of ``train flow``
-    low, high : the acceptance that is expected; torch rounds differently on other machines, and training amplifies it
+    low, high : the acceptance that is expected; torch rounds differently on other machines, and training amplifies it,
+        so that the range has to hold for other seeds, too
     """
 
     name: str
@@ -43,8 +44,8 @@ _COMMON: Final = {
 }  # fmt: skip
 
 ANCHORS: Final = (
-    Anchor("6x6", {**_COMMON, "shape": (6, 6), "lam": 6.975}, 0.82, 0.88),
-    Anchor("8x8", {**_COMMON, "shape": (8, 8), "lam": 8.0}, 0.77, 0.83),
+    Anchor("6x6", {**_COMMON, "shape": (6, 6), "lam": 6.975}, 0.8, 0.88),
+    Anchor("8x8", {**_COMMON, "shape": (8, 8), "lam": 8.0}, 0.77, 0.86),
     Anchor("14x14", {**_COMMON, "shape": (14, 14), "lam": 5.113, "layers": 12, "steps": 1200}, 0.53, 0.6),
 )
 """The sets of Albergo, Kanwar, Shanahan (2019) at L = 6 and 14 (L = 4 xi), and the one of arXiv:2101.08176."""

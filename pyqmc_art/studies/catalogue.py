@@ -17,6 +17,7 @@ STUDIES: Final[dict[str, str]] = {
     "arms-race": "arms_race:ArmsRace",
     "confounds": "confounds:Confounds",
     "critical-slowing-down": "critical_slowing:CriticalSlowingDown",
+    "forged-fields": "forged_fields:ForgedFields",
     "forgery": "forgery:Forgery",
     "ising-dynamics": "ising_dynamics:IsingDynamics",
     "leakage": "leakage:Leakage",

@@ -30,6 +30,7 @@ from pyqmc_art.stats.estimate import Estimate
 from pyqmc_art.testing import cases
 from pyqmc_art.testing.cases import Case
 from pyqmc_art.testing.field_trials import plan_fields
+from pyqmc_art.testing.flow_trials import judge_flows
 from pyqmc_art.testing.row import Row, Trial
 from pyqmc_art.testing.trials import estimate_means, exact_start_p_value, list_variants, run_variant
 from pyqmc_art.testing.verdict import (
@@ -105,9 +106,11 @@ class Certificate:
     def answer(self) -> str:
         """The result in one sentence."""
         failed = sum(not self.holds(row) for row in self.rows)
-        if failed:
-            return f"{failed} of {len(self.rows)} judgements FAILED on the backend {self.configuration.get('backend')}."
-        return f"All {len(self.rows)} judgements hold on the backend {self.configuration.get('backend')}."
+        skipped = sum(bool(row.skipped) for row in self.rows)
+        made = len(self.rows) - skipped
+        backend = self.configuration.get("backend")
+        said = f"{failed} of {made} judgements FAILED" if failed else f"All {made} judgements hold"
+        return f"{said} on the backend {backend}." + (f" Skipped: {skipped}." if skipped else "")
 
     @property
     def caption(self) -> str:
@@ -137,9 +140,13 @@ class Certificate:
             seconds=self.seconds,
         )
 
+    def _verdict(self, row: Row) -> str:
+        if row.skipped:
+            return f"skipped: {row.skipped}"
+        return "ok" if self.holds(row) else "FAILED"
+
     def _cells(self, row: Row) -> tuple[Cell, ...]:
-        verdict = "ok" if self.holds(row) else "FAILED"
-        return row.kernel, row.target, row.exact, row.measured, row.deviation, row.p_value, verdict
+        return row.kernel, row.target, row.exact, row.measured, row.deviation, row.p_value, self._verdict(row)
 
     def render_text(self) -> str:
         """Return the table with aligned columns, and the answer below it."""
@@ -177,7 +184,10 @@ class Certificate:
             "p_value": row.p_value,
         }
         finite = {k: v if v is not None and math.isfinite(v) else None for k, v in numbers.items()}
-        return {"kernel": row.kernel, "target": row.target, **finite, "verdict": "ok" if self.holds(row) else "failed"}
+        verdict = {"verdict": self._verdict(row).lower()}
+        if row.skipped:
+            verdict = {"verdict": "skipped", "reason": row.skipped}
+        return {"kernel": row.kernel, "target": row.target, **finite, **verdict}
 
 
 def _text(cell: Cell, column: int) -> str:
@@ -247,6 +257,7 @@ def _plan(
         enumerable = [*(cases.EXACT if everything else cases.REPRESENTATIVE), *cases.LADDERS]
         known = [*cases.ENERGIES, *cases.draw_cases(stream.fold("drawn"), effort.drawn)]
         fields = plan_fields(stream, build, effort.draws // 8, effort.moves, effort.replicas, effort.steps // 2)
+        fields += [partial(judge_flows, stream, effort.draws // 8, effort.moves)] if everything else []
     else:
         fields = []
         enumerable = [case for case in catalogue if case.configurations <= _MANY]

@@ -18,7 +18,8 @@ from pyqmc_art.lattice.kernels.compose import Composition
 from pyqmc_art.lattice.kernels.independence import Independence, judge_proposal
 from pyqmc_art.lattice.kernels.integrators import INTEGRATORS, Integrator
 from pyqmc_art.lattice.scalar import Phi4
-from pyqmc_art.ops import plain_scalar
+from pyqmc_art.lattice.vector import ON
+from pyqmc_art.ops import plain_scalar, plain_sphere
 from pyqmc_art.rng import Stream
 from pyqmc_art.testing.cases import Case
 from pyqmc_art.testing.fields import FIELD_MEANS, FIELD_STARTS, draw_fields, exact_field_values, field_start_p_value
@@ -37,8 +38,8 @@ def plan_fields(stream: Stream, build: Builder, draws: int, moves: int, replicas
     """All trials of fields: exact starts, known averages, and the properties hybrid Monte Carlo rests on."""
     plan: list[Trial] = [partial(judge_field_oracle, Phi4(Lattice((9,)), 0.6, 0.0))]
     plan += [partial(judge_field_bytes, case, stream) for case in FIELD_STARTS]
-    plan += [partial(judge_flow, integrator) for integrator in INTEGRATORS.values()]
-    plan += [partial(judge_force, case.action) for case in FIELD_STARTS[:5]]
+    plan += [partial(judge, integrator) for judge in (judge_flow, judge_circles) for integrator in INTEGRATORS.values()]
+    plan += [partial(judge_force, case.action) for case in FIELD_STARTS if case.kernel == "hmc"]
     plan += [partial(judge_field_start, case, build, stream, draws, moves) for case in FIELD_STARTS]
     plan += [partial(judge_energy_errors, case, build, stream) for case in FIELD_STARTS if case.kernel == "hmc"]
     plan += [partial(judge_torus, stream), partial(judge_proposals, stream, draws, moves)]
@@ -61,41 +62,72 @@ def judge_field_bytes(case: Case, stream: Stream) -> list[Row]:
 
 
 def judge_flow(integrator: Integrator) -> list[Row]:
-    """A trajectory followed backwards returns; its energy error is of the order of the integrator."""
+    """Trajectories of phi^4 return when followed backwards; their energy error is of the order of the integrator."""
     action = Phi4(Lattice((4, 4)), 0.5, 0.3)
     table, coefficients = action.lattice.neighbours, np.array(action.coefficients)
 
-    def follow(phi: Any, momentum: Any, steps: int) -> tuple[Any, Any, float]:
-        kicks, drifts = integrator.schedule(0.8, steps)
-        own = momentum.copy()
-        end, error = plain_scalar.trajectory(phi, table, 4, coefficients, own, 1.0, kicks, drifts)
-        return end, own, float(error)
+    def follow(phi: Any, momentum: Any, kicks: Any, drifts: Any) -> tuple[Any, float]:
+        return plain_scalar.trajectory(phi, table, 4, coefficients, momentum, 1.0, kicks, drifts)
 
     random = np.random.default_rng(Stream.from_seed(8).fold("flow").key)
     starts = [(action.width * random.normal(size=16), random.normal(size=16)) for _ in range(8)]
-    end, arrived, _ = follow(*starts[0], 12)
-    back, _, _ = follow(end, -arrived, 12)
+    return _judge_trajectories(f"hmc({integrator.name})", integrator, follow, starts, 0.8)
+
+
+def judge_circles(integrator: Integrator) -> list[Row]:
+    """The same of unit vectors of three components."""
+    action = ON(Lattice((4, 4)), 3, 0.6)
+
+    def follow(spins: Any, momentum: Any, kicks: Any, drifts: Any) -> tuple[Any, float]:
+        return plain_sphere.trajectory(spins, action.lattice.neighbours, 4, action.beta, momentum, 1.0, kicks, drifts)
+
+    random, starts = np.random.default_rng(Stream.from_seed(8).fold("circles").key), []
+    for _ in range(8):
+        spins, momentum = random.normal(size=(2, 16, 3))
+        spins /= np.linalg.norm(spins, axis=1, keepdims=True)
+        starts.append((spins, momentum - spins * (spins * momentum).sum(axis=1, keepdims=True)))
+    return _judge_trajectories(f"hmc({integrator.name}), O(3)", integrator, follow, starts, 0.8)
+
+
+def _judge_trajectories(
+    name: str,
+    integrator: Integrator,
+    follow: Callable[..., tuple[Any, float]],
+    starts: list[tuple[Any, Any]],
+    length: float,
+) -> list[Row]:
+    """``follow`` moves momenta in place and returns where the field arrives, and the energy error."""
+
+    def run(field: Any, momentum: Any, steps: int) -> tuple[Any, Any, float]:
+        own = momentum.copy()
+        end, error = follow(field, own, *integrator.schedule(length, steps))
+        return end, own, float(error)
+
+    end, arrived, _ = run(*starts[0], 12)
+    back, _, _ = run(end, -arrived, 12)
     gap = float(np.abs(back - starts[0][0]).max())
     steps = 12 if integrator.order == 4 else 32
-    errors = [sum(abs(follow(*start, n)[2]) for start in starts) for n in (steps, 2 * steps)]
+    errors = [sum(abs(run(*start, n)[2]) for start in starts) for n in (steps, 2 * steps)]
     order = math.log2(errors[0] / errors[1])
+    sound = abs(order - integrator.order) < 0.1
     return [
-        Row(f"hmc({integrator.name})", "returns when followed backwards", 0.0, gap, sound=gap < _ROUNDING),
-        Row(
-            f"hmc({integrator.name})",
-            "order of the energy error",
-            float(integrator.order),
-            order,
-            sound=abs(order - integrator.order) < 0.1,
-        ),
+        Row(name, "returns when followed backwards", 0.0, gap, sound=gap < _ROUNDING),
+        Row(name, "order of the energy error", float(integrator.order), order, sound=sound),
     ]
 
 
-def judge_force(action: Phi4) -> list[Row]:
-    """The force against finite differences of S."""
+def judge_force(action: Phi4 | ON) -> list[Row]:
+    """The force against finite differences of S; of unit vectors the tangent part."""
     random = np.random.default_rng(Stream.from_seed(9).fold("force").key)
-    field, along = random.normal(size=(2, 1, *action.lattice.shape))
-    up, down = action(np.concatenate([field + 1e-5 * along, field - 1e-5 * along]))
+    field, along = random.normal(size=(2, 1, *action.lattice.shape, *action.space.shape))
+    ends = [field + 1e-5 * along, field - 1e-5 * along]
+    if isinstance(action, ON):
+        field = field / np.linalg.norm(field, axis=-1, keepdims=True)
+        along = along - field * (field * along).sum(axis=-1, keepdims=True)
+        ends = [
+            end / np.linalg.norm(end, axis=-1, keepdims=True) for end in (field + 1e-5 * along, field - 1e-5 * along)
+        ]
+    up, down = action(np.concatenate(ends))
     slope, force = -(up - down) / 2e-5, float((action.force(field) * along).sum())
     sound = math.isclose(slope, force, rel_tol=1e-6, abs_tol=1e-6)
     return [Row("(force)", f"-dS against differences, {Case('', action).target}", slope, force, sound=sound)]

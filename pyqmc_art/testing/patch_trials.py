@@ -63,6 +63,8 @@ PATCH_CASES: Final = (
     PatchCase("fitted", TORUS, (1, 1), 0),
     PatchCase("blocks", _CHAIN, (2,), 1, size=0.3),
     PatchCase("blocks of a free field", Phi4(Lattice((4, 4)), 0.7, 0.0), (2, 1), 1, size=0.2),
+    PatchCase("crooked, three axes", Phi4(Lattice((2, 2, 2)), 0.7, 0.0), (1, 1, 1), 1),
+    PatchCase("crooked, four axes", Phi4(Lattice((2, 2, 2, 2)), 1.0, 0.0), (1, 1, 1, 1), 1),
     PatchCase("crooked", _VECTORS, (1, 1), 2),
     PatchCase("blocks", ON(Lattice((4,)), 2, 1.0), (2,), 1, size=0.3),
 )

@@ -11,7 +11,7 @@ from pyqmc_art.stats.estimate import Estimate
 
 @dataclass(frozen=True)
 class Row:
-    """One judgement: by a p-value where chance plays a part, else by ``sound``."""
+    """One judgement: by a p-value where chance plays a part, else by ``sound``; ``skipped`` is why there is none."""
 
     kernel: str
     target: str
@@ -20,6 +20,7 @@ class Row:
     deviation: float | None = None
     p_value: float | None = None
     sound: bool = True
+    skipped: str = ""
 
 
 Trial: TypeAlias = Callable[[], list[Row]]

@@ -31,7 +31,7 @@ class DiffusionFlags(MakerFlags):
     objective
         What the network answers: flow, epsilon or v; default: flow.
     classes
-        none, role or hand: what pictures can be asked for later.
+        none, role or hand: what pictures can be asked for later; default: none, with --tune that of the model.
     drop
         Share of the examples whose class is hidden, for guidance.
     autoencoder
@@ -46,7 +46,7 @@ class DiffusionFlags(MakerFlags):
     width: Annotated[int | None, options.WHOLE] = None
     depth: Annotated[int | None, options.WHOLE] = None
     objective: str | None = None
-    classes: str = "none"
+    classes: str | None = None
     drop: float = 0.1
     autoencoder: Path | None = None
     sampler: str | None = None
@@ -88,7 +88,7 @@ def _plan(chosen: DiffusionFlags) -> DiffusionTraining:
     """Options with the usual values, or with those of the model that is tuned."""
     from pyqmc_art.art.autoencoder.models import read_shape as read_autoencoder
     from pyqmc_art.art.diffusion.denoiser import DenoiserShape
-    from pyqmc_art.art.diffusion.models import Manner, read_shape
+    from pyqmc_art.art.diffusion.models import Manner, read_grouping, read_shape
     from pyqmc_art.art.diffusion.training import DiffusionTraining
 
     start = DenoiserShape() if chosen.tune is None else read_shape(chosen.tune)[0]
@@ -99,8 +99,9 @@ def _plan(chosen: DiffusionFlags) -> DiffusionTraining:
     }  # fmt: skip
     shape = dataclasses.replace(start, **{name: value for name, value in asked.items() if value is not None})
     usual = DiffusionTraining()
+    classes = chosen.classes or (usual.classes if chosen.tune is None else read_grouping(chosen.tune))
     return DiffusionTraining(
-        shape, chosen.classes, chosen.drop, chosen.average, str(chosen.autoencoder or ""),
+        shape, classes, chosen.drop, chosen.average, str(chosen.autoencoder or ""),
         Manner(chosen.sampler, chosen.steps), batch=chosen.train_batch_size or usual.batch,
         learning_rate=chosen.learning_rate or usual.learning_rate, **chosen.pace,
     )  # fmt: skip

@@ -182,7 +182,7 @@ def test_tuning_goes_on_counting(tmp_path):
 
 def test_a_codec_scales_what_is_denoised_and_undoes_it(tmp_path):
     pool = make_pool(40)
-    train_autoencoder(pool, plan(kimg=0.3, kl_weight=0.01, learning_rate=3e-3), tmp_path / "model")
+    train_autoencoder(pool, plan(kimg=0.6, kl_weight=0.01, learning_rate=3e-3), tmp_path / "model")
     codec = open_codec(tmp_path / "model", pool)
     images = as_tensor(pool.images)
     x = codec.encode(images)

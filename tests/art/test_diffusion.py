@@ -135,7 +135,7 @@ def test_classes_are_those_of_the_manifest():
 @pytest.mark.slow
 def test_a_class_that_is_asked_for_is_what_is_made(tmp_path):
     """Red originals, blue proxies: after a short training all pictures of a class have its colour."""
-    training = plan(shape=DenoiserShape(16, 16), classes="role", kimg=6, batch=16, learning_rate=2e-3, average=0.5)
+    training = plan(shape=DenoiserShape(16, 16), classes="role", kimg=3, batch=16, learning_rate=2e-3, average=0.5)
     made = train_diffusion(make_pool(64), training).synthesizer
     for label, channel in (("original", 0), ("proxy", 2)):
         pictures = replace(made, made=Manner(label=label)).draw(range(20)).astype(float).mean((1, 2))

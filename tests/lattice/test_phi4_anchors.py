@@ -34,4 +34,5 @@ def test_anchors(row: tuple[float, ...], kernel: str) -> None:
     means = estimate_means(build(kernel, action, options), Stream.from_seed(1).fold(kernel), names, 64, 500, 4000)
     for name, value, error in zip(names, row[2::2], row[3::2], strict=True):
         found = means[name][0]
-        assert abs(found.value - value) < 4 * math.hypot(found.error, error), (name, str(found), value)
+        limit = 3 if name == "susceptibility" else 4
+        assert abs(found.value - value) < limit * math.hypot(found.error, error), (name, str(found), value)

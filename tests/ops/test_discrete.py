@@ -15,6 +15,7 @@ import pytest
 from pyqmc_art.backends import list_available
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising, Potts
+from pyqmc_art.lattice.cluster_averages import smallest_phases
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.kernels import compiled
 from pyqmc_art.lattice.observables import find
@@ -124,7 +125,7 @@ def chain_after_one_step(backend: str, name: str, key: int, step: int, bond: int
     if name == "wolff":
         operations.wolff_steps(batch, *bonds, 1)
     else:
-        operations.swendsen_wang_steps(batch, *bonds)
+        operations.swendsen_wang_steps(batch, *bonds, smallest_phases((5,)))
     return field.tobytes()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pyqmc_art.backends import list_available
 from pyqmc_art.errors import InputError
@@ -19,7 +20,7 @@ from pyqmc_art.lattice.kernels.local import HeatBath, Metropolis
 from pyqmc_art.lattice.observables import find
 from pyqmc_art.ops import discrete, multispin
 from pyqmc_art.protocols import State
-from pyqmc_art.rng import Stream
+from pyqmc_art.rng import Stream, philox
 from pyqmc_art.testing.cases import Case
 from pyqmc_art.testing.trials import exact_start_p_value
 from pyqmc_art.testing.verdict import BUDGET
@@ -135,35 +136,62 @@ def test_other_lattices_are_refused_by_the_compiled_sweeps(lattice: Lattice) -> 
         discrete.operations("cpp").multispin_steps(batch, table)
 
 
-def digits_of(step: int, bit: int) -> int:
-    """What decides about one spin of a 2 x 2 lattice: 63 digits, in the order the batches of words have them."""
-    words = STREAM.at(step).bits("site", np.array([0]), 1)[0, 0].astype(np.uint64)
-    state = np.array([words[0] | words[1] << np.uint64(32), words[2] | words[3] << np.uint64(32)])
-    value = 0
-    for count in (7, *[8] * 7):
-        batch = [int(multispin.next_word(state)) >> bit & 1 for _ in range(count)]
+def numbers_of(steps: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What decides about spin 0 of a 2 x 2 lattice in each step: 63 digits, from the generator and from Philox."""
+    counter = np.zeros((len(steps), 4), np.uint32)
+    counter[:, 2] = steps
+    words = philox(counter, STREAM.key).astype(np.uint64)
+    state = np.array([words[:, i] | words[:, i + 1] << np.uint64(32) for i in (0, 2)])
+    value = np.zeros(len(steps), np.uint64)
+    for count in (7, 8):
+        batch = [multispin.next_word(state) & np.uint64(1) for _ in range(count)]
         for digit in reversed(batch):
-            value = value << 1 | digit
-    return value
+            value = value << np.uint64(1) | digit
+    counter[:, 3] = 2
+    words = philox(counter, STREAM.key).astype(np.uint64)
+    return value << np.uint64(48) | (words[:, 0] | words[:, 1] << np.uint64(32)) >> np.uint64(16)
+
+
+def pick_steps() -> list[tuple[int, int]]:
+    """Steps, each with its number: two in whose digits 0 to 6 the highest one is, two in 7 to 14, two behind."""
+    steps = np.arange(200_000)
+    numbers = numbers_of(steps)
+    highest = 62 - np.floor(np.log2(numbers.astype(np.float64))).astype(int)
+    groups = [steps[(highest >= low) & (highest < high)][:2] for low, high in ((0, 7), (7, 15), (15, 63))]
+    return [(int(step), int(numbers[step])) for group in groups for step in group]
 
 
 @pytest.mark.parametrize("backend", list_available())
-@pytest.mark.parametrize("step", range(4))
-def test_a_spin_flips_when_its_63_digits_are_below_its_threshold(backend: str, step: int) -> None:
-    """Exact to the last digit: u itself does not flip the spin, u + 1 does, and so on either side of every digit."""
-    lattice = Lattice((2, 2))
-    u = digits_of(step, 0)
-    assert 0 < u < 2**63
-    around = {0: False, 2**63: True, u: False, u + 1: True, u - 1: False, 2**63 - 1: True}
-    for k in range(63):
-        around[u ^ 1 << k] = u ^ 1 << k > u
-    for threshold, flips in around.items():
+@pytest.mark.parametrize(("step", "x"), pick_steps())
+def test_a_spin_flips_where_the_highest_one_of_its_number_meets_a_one(backend: str, step: int, x: int) -> None:
+    """Every digit of the probability by itself, all others by themselves, never and always."""
+    one = 1 << x.bit_length() - 1
+    expected = {0: False, 2**63: True, 2**63 - 1: True, one: True, 2**63 - 1 - one: False}
+    expected |= {1 << k: 1 << k == one for k in range(63)}
+    for threshold, flips in expected.items():
         field = np.ones((1, 4), np.int8)
         batch = discrete.Batch(
-            lattice, field, 1, 0, STREAM.key, 0, step, 1, 1, np.zeros((0, 1, 2), np.int64), np.zeros(1, np.int64), 1
-        )
+            Lattice((2, 2)), field, 1, 0, STREAM.key, 0, step, 1, 1, np.zeros((0, 1, 2), np.int64),
+            np.zeros(1, np.int64), 1,
+        )  # fmt: skip
         discrete.operations(backend).multispin_steps(batch, np.full((1, 18), threshold, np.uint64))
         assert bool(field[0, 0] == -1) is flips, threshold
+
+
+@pytest.mark.skipif("cpp" not in FAST, reason="the compiled module is not installed")
+@pytest.mark.parametrize("shape", [(64, 64), (48, 256), (12, 100)], ids=str)
+@pytest.mark.parametrize("digit", [0, 6, 7, 9, 14, 15, 17])
+def test_every_digit_has_its_probability(shape: tuple[int, ...], digit: int) -> None:
+    """Spins that share bits, and those that are left, flip as often as others: one of 40 there is late."""
+    lattice = Lattice(shape)
+    replicas, steps = 8, 40_000_000 // lattice.sites
+    tally = np.zeros(replicas, np.int64)
+    batch = discrete.Batch(
+        lattice, np.ones((replicas, lattice.sites), np.int8), 1, 0, STREAM.key, 0, 0, steps, 1,
+        np.zeros((0, replicas, 2), np.int64), tally, 1,
+    )  # fmt: skip
+    discrete.operations("cpp").multispin_steps(batch, np.full((1, 18), 1 << 62 - digit, np.uint64))
+    assert BUDGET.passes(stats.binomtest(int(tally.sum()), replicas * steps * lattice.sites, 0.5 ** (digit + 1)).pvalue)
 
 
 class Planted(Metropolis):
@@ -224,8 +252,8 @@ def test_unchanged_loops_pass() -> None:
     ("old", "new"),
     [
         ("return out\n", "return out | rotate(out, 5) & rotate(out, 9) & rotate(out, 22)\n"),  # a mask of too many ones
-        ("if mine == other:", "flip = mine <= other\n            if mine > 200:"),  # equal so far counts as below
-        ("flip = mine < other", "flip = mine < other - 1"),  # one count of the upper digits is missing
+        ("if mine != 0:\n                flip =", "if mine > 1:\n                flip ="),  # a digit less
+        ("k = _DIGITS - done - 1\n", "k = _DIGITS - done - 3\n"),  # two digits are never looked at
         ("|= np.int64(words[k]", "|= np.int64(words[0]"),  # every digit the same bit
         ("read_digits(words, _FIRST, bit)", "read_digits(words, _FIRST, bit & 62)"),  # two spins share their digits
         ("(plane + y + colour) % 2", "(plane + colour) % 2"),  # columns instead of a checkerboard

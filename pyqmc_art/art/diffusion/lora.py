@@ -214,12 +214,18 @@ def train_lora(
         about = {"base": made.digest, "prompt": training.prompt, "rank": training.rank, "history": list(history)}
         write_pretrained(folder, Pretrained(KIND, about, {WEIGHTS: learner.tensors()}, {"log.jsonl": log}), replace)
 
+    def show(history: History) -> StableSynthesizer:
+        # All parts where the changes are: the text encoders had no part in the training.
+        made.pipeline.to(learner.images.device)
+        return made
+
     with limit_torch(threads):
-        craft = Craft("lora", learner, learner.turns(), latents, follow, dict, lambda whole: made, save)
+        craft = Craft("lora", learner, learner.turns(), latents, follow, dict, show, save)
         result, _ = follow_course(
             craft, training, pool, out, stream=stream, tune=made.digest, measure=measure, resume=resume, force=force,
             monitor=monitor, until=until,
         )  # fmt: skip
+    made.pipeline.to("cpu")
     return TrainedLora(made, learner, result.loss, result.seconds)
 
 

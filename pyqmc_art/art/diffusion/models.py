@@ -258,6 +258,12 @@ def _build_codec(stored: Pretrained, shape: DenoiserShape, folder: Any) -> Codec
     return codec.eval()
 
 
+def read_grouping(folder: str | os.PathLike[str]) -> str:
+    """What the classes of a model directory were taken from: ``"none"``, ``"role"`` or ``"hand"``."""
+    history = read_history(read_pretrained(folder, (KIND,)), folder)
+    return str(dict(history[-1].get("options", {})).get("classes", "none")) if history else "none"
+
+
 def read_shape(folder: str | os.PathLike[str]) -> tuple[DenoiserShape, dict[str, int]]:
     """Shape of the network of a model directory, and its classes."""
     return _describe(read_pretrained(folder, (KIND,)), folder)

@@ -61,6 +61,7 @@ class DiffusionTraining(Plan):
     average: float = 1.0
     autoencoder: str = ""
     made: Manner = field(default_factory=Manner)
+    batch: int = field(default=16, kw_only=True)
     learning_rate: float = field(default=5e-4, kw_only=True)
 
     def __post_init__(self) -> None:

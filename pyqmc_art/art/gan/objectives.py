@@ -44,6 +44,7 @@ def discriminate(kind: str, real: Tensor, made: Tensor) -> Tensor:
     """
     if kind not in LOSSES:
         raise unknown("loss", kind, LOSSES)
+    real, made = real.float(), made.float()
     if kind == "hinge":
         return relu(1 - real).mean() + relu(1 + made).mean()
     return -find_value(real, made)
@@ -59,6 +60,7 @@ def generate(kind: str, made: Tensor) -> Tensor:
     """
     if kind not in LOSSES:
         raise unknown("loss", kind, LOSSES)
+    made = made.float()
     if kind == "hinge":
         return -made.mean()
     return softplus(-made).mean() if kind == "non-saturating" else -softplus(made).mean()
@@ -67,5 +69,5 @@ def generate(kind: str, made: Tensor) -> Tensor:
 def penalise_slope(critic: Critic, images: Tensor) -> Tensor:
     r"""R1 without its weight: :math:`E |\nabla_x l(x)|^2 / 2` at these images."""
     seen = images.detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(seen).sum(), seen, create_graph=True)
+    (slope,) = torch.autograd.grad(critic(seen).float().sum(), seen, create_graph=True)
     return slope.square().sum(dim=(1, 2, 3)).mean() / 2

@@ -46,7 +46,7 @@ class Mapping(nn.Module):
         for layer in self.layers:
             w = activate(layer(w))
         if self.training:
-            self.mean.lerp_(w.detach().mean(dim=0), 1 - _W_DECAY)
+            self.mean.lerp_(w.detach().float().mean(dim=0), 1 - _W_DECAY)
         return w
 
 
@@ -122,7 +122,7 @@ class StyleGenerator(Generator):
         direction = torch.randn(images.shape).to(images) / math.sqrt(images.shape[2] * images.shape[3])
         (slope,) = torch.autograd.grad((images * direction).sum(), styles, create_graph=True)
         lengths = torch.sqrt(slope.square().sum(dim=2).mean(dim=1) + 1e-12)
-        moved = mean.lerp(lengths.detach().mean(), 1 - PATH_DECAY)
+        moved = mean.lerp(lengths.detach().float().mean(), 1 - PATH_DECAY)
         return (lengths - moved).square().mean(), moved
 
 

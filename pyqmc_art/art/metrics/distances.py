@@ -13,16 +13,18 @@ M. Binkowski, D. Sutherland, M. Arbel, A. Gretton, ICLR 2018 (arXiv:1801.01401),
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyqmc_art.art.metrics.halves import SAMPLES, estimate_by_halves
-from pyqmc_art.art.metrics.vision import Floats
 from pyqmc_art.errors import InputError, NumericalError
 from pyqmc_art.rng import Stream
 from pyqmc_art.stats.estimate import Estimate
+
+if TYPE_CHECKING:
+    from pyqmc_art.art.metrics.vision import Floats
 
 
 def find_frechet_distance(x: Floats, y: Floats) -> float:

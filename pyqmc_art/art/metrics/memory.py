@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,11 @@ from scipy.spatial.distance import cdist
 from scipy.stats import hypergeom
 
 from pyqmc_art.art.metrics.distances import check_features
-from pyqmc_art.art.metrics.vision import Floats
 from pyqmc_art.errors import InputError
 from pyqmc_art.stats.proportions import Rate
+
+if TYPE_CHECKING:
+    from pyqmc_art.art.metrics.vision import Floats
 
 LEVEL: Final = 0.05
 """Share of the reference that counts as suspiciously near."""

@@ -18,7 +18,7 @@ from pyqmc_art.art.synthesis.maker import Maker
 from pyqmc_art.art.synthesis.pool import Pool
 from pyqmc_art.art.synthesis.snapshots import COLUMNS, ROWS, SUFFIX, Measure, Snapshots
 from pyqmc_art.art.synthesis.weights import count_images
-from pyqmc_art.errors import InputError, StoreError
+from pyqmc_art.errors import InputError, StoreError, unknown
 from pyqmc_art.learning.fit import Batches, FitResult, fit
 from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.learning.pretrained import open_workplace
@@ -27,6 +27,7 @@ from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 
+PRECISIONS: Final = ("no", "bf16")
 _PLAN: Final = "plan.json"
 
 History: TypeAlias = tuple[Mapping[str, Any], ...]
@@ -47,6 +48,8 @@ class Plan:
     seed : of weights, order, noise
     checkpoint_every : steps
     device : ``"auto"`` or ``"cpu"``
+    precision : ``"no"`` (float32) or ``"bf16"``: convolutions and products of shortened numbers, faster where the
+        processor has them
     """
 
     kimg: float = 50.0
@@ -57,12 +60,15 @@ class Plan:
     seed: int = 0
     checkpoint_every: int = 200
     device: str = "auto"
+    precision: str = "no"
 
     def __post_init__(self) -> None:
         if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 2:
             raise InputError(f"batch is {self.batch!r}; expected at least 2 images, or nothing can be normalised")
         if not (math.isfinite(self.kimg) and self.kimg * 1000 >= self.batch):
             raise InputError(f"kimg is {self.kimg}; expected at least one batch, {self.batch / 1000}")
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
         if not (math.isfinite(self.snapshot_kimg) and self.snapshot_kimg >= 0):
             raise InputError(f"snapshot_kimg is {self.snapshot_kimg}; expected at least 0")
         _ = self.fit_options
@@ -87,7 +93,7 @@ class Plan:
         """For the one training loop."""
         return FitOptions(
             self.steps, self.learning_rate, "constant", clip=None, device=self.device,
-            checkpoint_every=self.checkpoint_every,
+            checkpoint_every=self.checkpoint_every, precision=self.precision,
         )  # fmt: skip
 
     def trajectory(self) -> dict[str, Any]:

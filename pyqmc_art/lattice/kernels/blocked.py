@@ -80,7 +80,7 @@ class Blocked(CustomKernel):
             raise InputError(f"blocks are proposed for phi4, not for {getattr(action, 'name', action)!r}")
         lacking = [method for method in ("propose", "encode") if not callable(getattr(proposal, method, None))]
         if lacking or not hasattr(proposal, "block"):
-            raise InputError(f"the proposal {proposal!r} has no {' and '.join(lacking) or 'block'}")
+            raise InputError(f"the proposal {type(proposal).__name__} has no {' and '.join(lacking) or 'block'}")
         super().__init__(action)
         self.proposal = proposal
         self.name = name  # type: ignore[misc]
@@ -158,6 +158,7 @@ class BlockedFlow(Blocked):
         proposal, self._told = load_model(
             "blocked-flow", load, model, model_digest, action,
             trainer="train block-flow", instead="Blocked(action, load_block_flow(directory, action))",
+            needs=("propose", "encode", "block"),
         )  # fmt: skip
         super().__init__(action, proposal, "blocked-flow")
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice import acceptance
 from pyqmc_art.lattice.actions import Ising
+from pyqmc_art.lattice.cluster_averages import ClusterAverage, ImprovedPower, smallest_phases
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel, Target
 from pyqmc_art.lattice.kernels.field_cluster import FieldSwendsenWang, FieldWolff
-from pyqmc_art.lattice.observables import ImprovedPower
 from pyqmc_art.ops import discrete
 from pyqmc_art.protocols import Observable
 
@@ -32,6 +33,11 @@ class _ClusterKernel(CompiledKernel):
         fields = [a.h if isinstance(a, Ising) else 0.0 for a in self.targets]
         self._ghost = acceptance.bonds([2 * a.beta * abs(h) for a, h in zip(self.targets, fields, strict=True)])
         self._ghost_spin = 1 if fields[0] >= 0 else -1
+        self._phases = smallest_phases(self.action.lattice.shape)
+
+    def _free(self) -> bool:
+        """Whether clusters take either orientation alike, and are measured: Ising spins without a field."""
+        return isinstance(self.action, Ising) and self.action.h == 0 and not self.ladder
 
     def _bonds(self) -> tuple[Any, ...]:
         return self._unequal, self._bond, self._ghost, self._ghost_spin
@@ -67,11 +73,10 @@ class SwendsenWang(_ClusterKernel):
     tally_name: ClassVar[str] = "clusters"
 
     def _averages(self, observable: Observable) -> bool:
-        free = isinstance(self.action, Ising) and self.action.h == 0 and not self.ladder
-        return isinstance(observable, ImprovedPower) and free
+        return isinstance(observable, ClusterAverage) and self._free()
 
     def _run(self, batch: discrete.Batch) -> None:
-        self._operations.swendsen_wang_steps(batch, *self._bonds())
+        self._operations.swendsen_wang_steps(batch, *self._bonds(), self._phases)
 
 
 class Wolff(_ClusterKernel):
@@ -104,6 +109,16 @@ class Wolff(_ClusterKernel):
     def configuration(self) -> dict[str, Any]:
         """The kernel's name and options by the names the command line uses."""
         return {"kernel": self.name, "clusters": self.clusters}
+
+    def _averages(self, observable: Observable) -> bool:
+        # One cluster says nothing of products of two, which the fourth power needs.
+        second = isinstance(observable, ImprovedPower) and observable.power == 2
+        return second and self._free()
+
+    def _from_clusters(self, average: ClusterAverage, sums: NDArray[Any]) -> NDArray[np.float64]:
+        # A random site's cluster of n spins is drawn with probability n / V, so <M_c^2 V / n> is that of sum_c M_c^2.
+        second = sums[..., 2].copy().view(np.float64) * (self.action.lattice.sites / self.clusters)
+        return average.from_clusters(self.action, second, second, second)
 
     def _run(self, batch: discrete.Batch) -> None:
         self._operations.wolff_steps(batch, *self._bonds(), self.clusters)

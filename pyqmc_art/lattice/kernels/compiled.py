@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pyqmc_art.backends import default_threads, resolve
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising, Potts
+from pyqmc_art.lattice.cluster_averages import ClusterAverage
 from pyqmc_art.lattice.glass import SpinGlass
-from pyqmc_art.lattice.observables import ImprovedPower, SumObservable, evaluate
+from pyqmc_art.lattice.observables import SumObservable, evaluate
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.lattice.vector import ON
 from pyqmc_art.ops import discrete
@@ -197,7 +198,7 @@ class CompiledKernel:
         done = 0
         while done < n:
             todo = min(stretch, n - done)
-            columns = 4 if any(map(self._averages, fused)) else 2 if fused else 0
+            columns = max((o.columns if isinstance(o, ClusterAverage) else 2 for o in fused), default=0)
             sums = self._steps(stream, state, todo, every, columns, tally)
             done += todo
             if todo < every:
@@ -226,7 +227,7 @@ class CompiledKernel:
                     tally = np.zeros(count, np.int64)
                     self._operations.measure(self._batch(Stream(0), 0, field, 1, 1, sums, tally))
                 values[o.name] = self._from_sums(o, sums)[0]
-            elif isinstance(o, ImprovedPower) and self._averages(o):
+            elif isinstance(o, ClusterAverage) and self._averages(o):
                 values[o.name] = o.plain(self.action, field)
             else:
                 values[o.name] = evaluate(o, self.targets, field)
@@ -235,6 +236,12 @@ class CompiledKernel:
     def _averages(self, observable: Observable) -> bool:
         """Whether the steps measure this observable as an average over the orientations of their clusters."""
         return False
+
+    def _from_clusters(self, average: ClusterAverage, sums: NDArray[Any]) -> NDArray[np.float64]:
+        """Evaluate what is summed over clusters, behind the second column."""
+        second = sums[..., 2].astype(np.float64)
+        fourth, modes = (sums[..., min(c, sums.shape[2] - 1)].copy().view(np.float64) for c in (3, 4))
+        return average.from_clusters(self.action, second, fourth, modes)
 
     def _attempts(self) -> int:
         """What one unit of the tally is divided by, for each step: by default the sites."""
@@ -282,9 +289,8 @@ class CompiledKernel:
 
     def _from_sums(self, observable: Any, sums: NDArray[Any]) -> NDArray[np.float64]:
         """Evaluate the sums (measurements, batch, columns) of every rung by its own action."""
-        if isinstance(observable, ImprovedPower):
-            second, fourth = sums[..., 2].astype(np.float64), sums[..., 3].copy().view(np.float64)
-            return observable.from_moments(self.action, second, fourth)
+        if isinstance(observable, ClusterAverage):
+            return self._from_clusters(observable, sums)
         by_rung = sums.reshape(len(sums), sums.shape[1] // self.rungs, self.rungs, sums.shape[2])
         own = by_rung[..., :2] if by_rung.dtype == np.int64 else by_rung
         values = [observable.from_sums(a, *np.moveaxis(own[:, :, k], -1, 0)) for k, a in enumerate(self.targets)]

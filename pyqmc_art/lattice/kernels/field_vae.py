@@ -75,9 +75,8 @@ class VaeLocal(FieldKernel):
             loaded, self._told = load_model(
                 "vae-local", load, model, model_digest, action,
                 trainer="train vae", instead="VaeLocal(action, **load_vae(directory, action).kernel_arguments())",
+                needs=("kernel_arguments",),
             )  # fmt: skip
-            if not hasattr(loaded, "kernel_arguments"):
-                raise InputError(f"{model} holds no local updates; give a directory that train vae wrote")
             network, block = loaded.network, loaded.block
         self.network, self.block = network, tuple(block)
         super().__init__(action, backend=backend, threads=threads)

@@ -123,7 +123,8 @@ def tabulate(targets: Sequence[SpinGlass]) -> glass.GlassTables:
         pulls = sizes[:, :1] + sizes[:, 1:] @ same.T
     table = np.stack([acceptance.upward(a.beta, a.unit, pulls) for a in targets])
     digits = table[..., None, :] >> (62 - np.arange(glass.DIGITS, dtype=np.uint64))[:, None] & np.uint64(1)
-    upper = (digits << np.arange(table.shape[-1], dtype=np.uint64)).sum(axis=-1).astype(np.uint32)
+    padded = np.pad(digits, [(0, 0)] * (digits.ndim - 1) + [(0, -digits.shape[-1] % 4)])
+    fours = padded.reshape(*digits.shape[:-1], -1, 4)
     colour = lattice.colour
     here, direction = np.nonzero(lattice.forward >= 0)
     ends = lattice.forward[here, direction]
@@ -135,7 +136,7 @@ def tabulate(targets: Sequence[SpinGlass]) -> glass.GlassTables:
         uniform=bool(uniform),
         row=row.reshape(-1).astype(np.int32),
         table=np.ascontiguousarray(table),
-        upper=np.ascontiguousarray(upper),
+        upper=np.ascontiguousarray(8 * (fours @ np.array([1, 2, 4, 8], np.uint64)), np.uint8),
         bonds=np.stack([here, ends, action.strengths[here, direction]], axis=1).astype(np.int32),
     )
 

@@ -15,6 +15,7 @@ from pyqmc_art.lattice.kernels.field import FieldKernel
 from pyqmc_art.lattice.kernels.fourier import FourierFlow
 from pyqmc_art.lattice.kernels.integrators import find_integrator
 from pyqmc_art.lattice.scalar import Phi4
+from pyqmc_art.lattice.vector import ON
 from pyqmc_art.ops import continuous
 from pyqmc_art.protocols import State
 from pyqmc_art.rng import Stream
@@ -28,6 +29,9 @@ class HMC(FieldKernel):
     H = sum p^2 / 2 + S. The integrator is time-reversible and preserves the volume of phase space, so that the decision
     makes it exact at every step size. A trajectory whose energy error is not finite is rejected and counted.
 
+    Momenta of O(n) are tangent to the spheres, and its vectors drift along great circles, which is what p^2 / 2 does to
+    them; so lengths stay 1 and no constraint is solved for.
+
     Parameters
     ----------
     action : the target
@@ -37,18 +41,20 @@ class HMC(FieldKernel):
     randomise : lengths are drawn from trajectory * [1 - randomise, 1 + randomise], 0 <= randomise < 1. A fixed length
         is not ergodic where it is a period of a mode, as in free fields
     acceleration : squared mass of a kinetic energy that moves all modes alike (:class:`FourierFlow`); None for none.
-        The transforms run in NumPy on one thread
+        For phi^4; the transforms run in NumPy on one thread
     backend : ``"cpp"``, ``"numba"`` or ``"python"``
     threads : of the compiled steps
 
     Raises
     ------
     InputError
-        For an action that has no HMC, a length that is not positive, an unknown integrator.
+        For an action that has no HMC, a length that is not positive, an unknown integrator, Fourier acceleration of
+        unit vectors.
 
     References
     ----------
-    Duane, Kennedy, Pendleton, Roweth, Phys. Lett. B 195 (1987) 216.
+    Duane, Kennedy, Pendleton, Roweth, Phys. Lett. B 195 (1987) 216. Great circles: Byrne, Girolami, Scand. J. Stat. 40
+    (2013) 825.
 
     Examples
     --------
@@ -62,7 +68,7 @@ class HMC(FieldKernel):
     """
 
     name: ClassVar[str] = "hmc"
-    models: ClassVar[tuple[Any, ...]] = (Phi4,)
+    models: ClassVar[tuple[Any, ...]] = (Phi4, ON)
     options: ClassVar[tuple[str, ...]] = ("trajectory", "md_steps", "integrator", "randomise", "acceleration")
 
     def __init__(
@@ -93,6 +99,11 @@ class HMC(FieldKernel):
     def _prepare(self) -> None:
         super()._prepare()
         if self.acceleration is not None:
+            if isinstance(self.action, ON):
+                raise InputError(
+                    "Fourier acceleration is for phi^4: momenta of unit vectors are tangent at every site, and their "
+                    "Fourier modes are not independent; leave --acceleration out"
+                )
             self._flow = FourierFlow(self.targets[0], self.acceleration)
             if len(self.targets) > 1:
                 raise InputError("Fourier acceleration is not defined on a ladder; leave --acceleration out")

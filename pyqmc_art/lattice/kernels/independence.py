@@ -67,7 +67,9 @@ class Independence(CustomKernel):
         super().__init__(action)
         lacking = [method for method in ("draw", "encode") if not callable(getattr(proposal, method, None))]
         if lacking:
-            raise InputError(f"the proposal {proposal!r} has no {' and '.join(lacking)}; a Proposal has both")
+            raise InputError(
+                f"the proposal {type(proposal).__name__} has no {' and '.join(lacking)}; a Proposal has both"
+            )
         self.proposal = proposal
         self.name = name  # type: ignore[misc]
 
@@ -158,6 +160,7 @@ class FlowKernel(Independence):
         proposal, self._told = load_model(
             "flow", load, model, model_digest, action,
             trainer="train flow", instead="Independence(action, load_flow(directory, action))",
+            needs=("draw", "encode"),
         )  # fmt: skip
         super().__init__(action, proposal, "flow")
 

@@ -13,7 +13,15 @@ Load: TypeAlias = Callable[[Path, Any], Any]
 
 
 def load_model(
-    kernel: str, load: Load | None, model: str | Path, digest: str, action: Any, *, trainer: str, instead: str
+    kernel: str,
+    load: Load | None,
+    model: str | Path,
+    digest: str,
+    action: Any,
+    *,
+    trainer: str,
+    instead: str,
+    needs: tuple[str, ...],
 ) -> tuple[Any, dict[str, str]]:
     """Read the model of a kernel that ``--model DIR`` builds.
 
@@ -26,6 +34,7 @@ def load_model(
     action : the target
     trainer : the command that writes such directories
     instead : what to write in Python, where a kernel takes its model and no directory
+    needs : what a model of this kind has and others lack
 
     Returns
     -------
@@ -34,7 +43,7 @@ def load_model(
     Raises
     ------
     InputError
-        Without a model or a loader, or for a model that is not the one the run was started with.
+        Without a model or a loader, for a model of another kind, or one that the run was not started with.
     """
     if not str(model):
         raise InputError(f"the kernel {kernel!r} needs a model: --model DIR, as {trainer} writes it")
@@ -49,4 +58,6 @@ def load_model(
             f"the model {model} has other weights than the run was started with (digest {digest} -> {found}); "
             "bring back the old one, or start a new run"
         )
+    if not all(hasattr(loaded, name) for name in needs):
+        raise InputError(f"{model} holds no model for the kernel {kernel!r}; give a directory that {trainer} wrote")
     return loaded, {"model": str(Path(model).resolve()), "model_digest": found}

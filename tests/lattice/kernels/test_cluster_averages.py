@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 import pyqmc_art as qa
 from pyqmc_art.backends import list_available
 from pyqmc_art.errors import InputError
+from pyqmc_art.lattice.cluster_averages import AVERAGES, PHASE_UNIT
 from pyqmc_art.lattice.kernels import compiled
-from pyqmc_art.lattice.kernels.cluster import SwendsenWang
-from pyqmc_art.lattice.observables import AVERAGES, ImprovedPower, find
+from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
+from pyqmc_art.lattice.observables import OBSERVABLES, find
+from pyqmc_art.ops import plain_cluster
 from pyqmc_art.rng import Stream
 
 NAMES = tuple(AVERAGES)
@@ -28,6 +31,8 @@ WIDE = (
     qa.Ising(qa.Lattice((40, 130)), 0.44),
     qa.Ising(qa.Lattice((33, 65), kind="triangular", boundary="open"), 0.3, J=-1.0),
     qa.Ising(qa.Lattice((6, 10, 50)), 0.22),
+    qa.Ising(qa.Lattice((40, 130)), 0.44, J=-1.0),
+    qa.Ising(qa.Lattice((2000, 3)), 0.6),
 )
 
 
@@ -39,36 +44,124 @@ def measured(kernel: Any, replicas: int = 2, steps: int = 4) -> dict[str, Any]:
 
 def test_the_formulas_average_over_all_orientations() -> None:
     action = qa.Ising(qa.Lattice((4, 5)), 0.4)
-    clusters = np.array([9, -4, 3, 2, -1, 1])
-    totals = np.array([np.dot(signs, clusters) for signs in itertools.product((-1, 1), repeat=len(clusters))]) / 20
-    second, fourth = (np.array((clusters**p).sum(), np.float64) for p in (2, 4))
+    clusters, waves = np.array([9, -4, 3, 2, -1, 1]), np.exp(2j * np.array([1, 2, 4, 8, 16, 3])) * PHASE_UNIT
+    orientations = np.array(list(itertools.product((-1, 1), repeat=len(clusters))))
+    totals, mixed = orientations @ clusters / 20, np.abs(orientations @ waves / PHASE_UNIT / 20) ** 2
+    second, fourth, modes = (
+        np.array((np.abs(c) ** p).sum()) for c, p in ((clusters, 2.0), (clusters, 4.0), (waves, 2.0))
+    )
     for name, exact in (
         ("improved_magnetization2", (totals**2).mean()),
         ("improved_magnetization4", (totals**4).mean()),
         ("improved_susceptibility", 20 * (totals**2).mean()),
+        ("improved_kmin2", mixed.mean() / 2),
     ):
-        observable = AVERAGES[name]
-        assert isinstance(observable, ImprovedPower)
-        np.testing.assert_allclose(observable.from_moments(action, second, fourth), exact, rtol=1e-12)
+        found = AVERAGES[name].from_clusters(action, second, fourth, modes)
+        np.testing.assert_allclose(found, exact, rtol=1e-12)
+
+
+@functools.cache
+def exact_draws(lattice: Any, J: float) -> tuple[Any, Any, Any, Any]:
+    """An action, all its configurations, their weights, and exact draws from them."""
+    action = qa.Ising(lattice, 0.35, J=J)
+    fields = np.array(list(itertools.product((-1, 1), repeat=lattice.sites)), np.int8).reshape(-1, *lattice.shape)
+    weights = np.exp(-action(fields))
+    weights /= weights.sum()
+    chance = STREAM.uniform("user", np.arange(20_000), 1)[0]
+    return action, fields, weights, fields[np.searchsorted(np.cumsum(weights), chance).clip(max=len(fields) - 1)]
+
+
+def judge(kernel: Any, name: str, lattice: Any, J: float) -> tuple[float, float, float]:
+    """Deviation from the enumeration in standard errors, and the spreads of improved and plain values."""
+    action, fields, weights, starts = exact_draws(lattice, J)
+    values = OBSERVABLES[name](action, fields)
+    _, series, _ = kernel.advance(STREAM, kernel.init(starts), 1, 1, find([f"improved_{name}"]))
+    found = series[f"improved_{name}"][0]
+    exact = weights @ values
+    error = found.std() / np.sqrt(len(found))
+    return abs(found.mean() - exact) / (error + 1e-12), found.std(), np.sqrt(weights @ values**2 - exact**2)
 
 
 @pytest.mark.parametrize("J", [1.0, -1.0])
 @pytest.mark.parametrize("lattice", LATTICES, ids=lambda lattice: f"{lattice.kind}-{lattice.shape}")
 def test_from_exact_starts_the_means_are_those_of_the_enumeration(lattice: Any, J: float) -> None:
-    action = qa.Ising(lattice, 0.35, J=J)
-    fields = np.array(list(itertools.product((-1, 1), repeat=lattice.sites)), np.int8).reshape(-1, *lattice.shape)
-    weights = np.exp(-action(fields))
-    weights /= weights.sum()
-    m = fields.reshape(len(fields), -1).mean(axis=1)
-    chance = STREAM.uniform("user", np.arange(20_000), 1)[0]
-    starts = fields[np.searchsorted(np.cumsum(weights), chance).clip(max=len(fields) - 1)]
-    kernel = SwendsenWang(action, threads=1)
-    _, series, _ = kernel.advance(STREAM, kernel.init(starts), 1, 1, find(NAMES))
-    for name, values in (("magnetization2", m**2), ("magnetization4", m**4)):
+    kernel = SwendsenWang(exact_draws(lattice, J)[0], threads=1)
+    for name in ("magnetization2", "magnetization4", "kmin2"):
+        deviation, improved, plain = judge(kernel, name, lattice, J)
+        assert deviation < 4.5
+        assert improved < plain
+
+
+@pytest.mark.parametrize("J", [1.0, -1.0])
+@pytest.mark.parametrize("clusters", [1, 3])
+@pytest.mark.parametrize("lattice", LATTICES, ids=lambda lattice: f"{lattice.kind}-{lattice.shape}")
+def test_single_clusters_have_the_means_of_the_enumeration(lattice: Any, clusters: int, J: float) -> None:
+    kernel = Wolff(exact_draws(lattice, J)[0], clusters, threads=1)
+    assert judge(kernel, "magnetization2", lattice, J)[0] < 4.5
+
+
+def spoil_clusters(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    """Let the plain loops do something wrong with the sums over the clusters of a field."""
+    honest = plain_cluster.add_cluster_moments
+
+    def spoiled(moment: Any, modes: Any, sums: Any) -> None:
+        change(moment, modes)
+        honest(moment, modes, sums)
+
+    monkeypatch.setattr(plain_cluster, "add_cluster_moments", spoiled)
+
+
+def count_twice(moment: Any, modes: Any) -> None:
+    """The last site that is a cluster of its own is counted a second time, in the place of no cluster."""
+    alone, free = np.flatnonzero(np.abs(moment) == 1), np.flatnonzero(moment == 0)
+    if len(alone) and len(free):
+        moment[free[-1]], modes[free[-1]] = moment[alone[-1]], modes[alone[-1]]
+
+
+class Stale:
+    """The sums of the first cluster were not cleared after the field before."""
+
+    def __init__(self) -> None:
+        self.moment, self.modes = 0, 0.0
+
+    def __call__(self, moment: Any, modes: Any) -> None:
+        now = int(moment[0]), modes[0].copy()
+        moment[0] += self.moment
+        modes[0] += np.int64(self.modes)
+        self.moment, self.modes = now
+
+
+@pytest.mark.parametrize("change", [count_twice, Stale(), None], ids=["counted twice", "stale", "honest"])
+def test_planted_bugs_are_caught(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lattice = LATTICES[1]
+    action, _, _, starts = exact_draws(lattice, 1.0)
+    if change is not None:
+        spoil_clusters(monkeypatch, change)
+    kernel = SwendsenWang(action, backend="python")
+    worst = 0.0
+    for name in ("magnetization2", "kmin2"):
+        values = OBSERVABLES[name](action, exact_draws(lattice, 1.0)[1])
+        exact = exact_draws(lattice, 1.0)[2] @ values
+        _, series, _ = kernel.advance(STREAM, kernel.init(starts[:1000]), 1, 1, find([f"improved_{name}"]))
         found = series[f"improved_{name}"][0]
-        error = found.std() / np.sqrt(len(found))
-        assert abs(found.mean() - weights @ values) < 4.5 * error + 1e-12
-        assert found.std() < np.sqrt(weights @ values**2 - (weights @ values) ** 2)
+        worst = max(worst, abs(found.mean() - exact) / (found.std() / np.sqrt(len(found))))
+    assert (worst > 4.5) == (change is not None)
+
+
+@pytest.mark.parametrize("J", [1.0, -1.0])
+def test_on_one_chain_both_estimators_agree_and_the_improved_one_is_quieter(J: float) -> None:
+    action = qa.Ising(qa.Lattice((16, 16)), 0.42, J=J)
+    kernel = SwendsenWang(action, threads=1)
+    state = kernel.init(kernel.start(STREAM, 40))
+    kernel.advance(STREAM, state, 50)
+    plain = ["magnetization2", "magnetization4", "kmin2"]
+    _, series, _ = kernel.advance(STREAM, state, 200, 1, find([*plain, *(f"improved_{name}" for name in plain)]))
+    for name in plain:
+        one, other = series[name], series[f"improved_{name}"]
+        # The improved value is the mean of the plain one over the orientations, so the difference of chains is noise.
+        difference = (one - other).mean(axis=0)
+        assert abs(difference.mean()) < 4.5 * difference.std(ddof=1) / np.sqrt(len(difference))
+        assert other.std() < one.std()
 
 
 @pytest.mark.parametrize("action", WIDE, ids=lambda action: f"{action.lattice.kind}-{action.lattice.shape}")
@@ -89,6 +182,19 @@ def test_every_backend_instruction_set_and_thread_count_measures_the_same(
             assert measured(SwendsenWang(action, backend="cpp", threads=2), replicas=1) == reference
 
 
+def test_single_clusters_are_the_same_from_every_backend() -> None:
+    for J in (1.0, -1.0):
+        action = qa.Ising(qa.Lattice((6, 7)), 0.4, J=J)
+        names = ("energy", "improved_magnetization2", "improved_susceptibility")
+        kernels = [Wolff(action, 3, backend=name, threads=t) for name in list_available() for t in (1, 2)]
+        rows = [
+            k.advance(STREAM, k.init(k.start(STREAM, 3)), 6, 2, find(names))[1] for k in kernels if k.backend != "cuda"
+        ]
+        assert all(
+            {n: v.tobytes() for n, v in row.items()} == {n: v.tobytes() for n, v in rows[0].items()} for row in rows
+        )
+
+
 def test_plain_python_measures_the_same() -> None:
     action = qa.Ising(qa.Lattice((4, 5)), 0.4, J=-1.0)
     one = measured(SwendsenWang(action, backend="python", threads=1))
@@ -100,13 +206,15 @@ def test_plain_python_measures_the_same() -> None:
     [
         ("metropolis", qa.Ising(qa.Lattice((4, 4)), 0.4)),
         ("wolff", qa.Ising(qa.Lattice((4, 4)), 0.4)),
+        ("wolff", qa.Ising(qa.Lattice((4, 4)), 0.4, h=-0.1)),
+        ("wolff", qa.Potts(qa.Lattice((4, 4)), 3, 0.4)),
         ("heat-bath+swendsen-wang", qa.Ising(qa.Lattice((4, 4)), 0.4)),
         ("swendsen-wang", qa.Ising(qa.Lattice((4, 4)), 0.4, h=0.1)),
         ("swendsen-wang", qa.Potts(qa.Lattice((4, 4)), 3, 0.4)),
     ],
 )
 def test_nobody_else_measures_them(name: str, action: Any) -> None:
-    with pytest.raises(InputError, match="swendsen-wang alone, for Ising spins without a field"):
+    with pytest.raises(InputError, match="swendsen-wang measures it, for Ising spins without a field"):
         qa.sample(action, qa.build(name, action), steps=4, seed=1, measure=NAMES)
 
 

@@ -173,7 +173,7 @@ def test_bad_input() -> None:
         VaeLocal(TORUS, "a model")
     with pytest.raises(InputError, match="other weights"):
         VaeLocal(TORUS, "a model", "abc", load=lambda *_: SimpleNamespace(digest="xyz"))
-    with pytest.raises(InputError, match="no local updates"):
+    with pytest.raises(InputError, match="no model for the kernel 'vae-local'"):
         VaeLocal(TORUS, "a model", load=lambda *_: SimpleNamespace(digest="xyz"))
     with pytest.raises(InputError, match="defined for"):
         VaeLocal(qa.Ising(Lattice((2, 2)), 0.4), network=network, block=(1, 1))

@@ -117,7 +117,7 @@ def turned(tables: GlassTables) -> GlassTables:
 def biased(tables: GlassTables) -> GlassTables:
     """The seventh digit of every threshold is lost in the comparison of all copies."""
     upper = tables.upper.copy()
-    upper[..., 6] = 0
+    upper[:, :, 6] = 0
     return dataclasses.replace(tables, upper=upper, table=tables.table & ~np.uint64(1 << 56))
 
 

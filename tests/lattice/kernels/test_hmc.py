@@ -190,7 +190,7 @@ def test_options_that_are_refused(options: dict[str, Any], message: str) -> None
 def test_hmc_of_spins_is_refused() -> None:
     from pyqmc_art.lattice.actions import Ising
 
-    with pytest.raises(InputError, match="defined for phi4 actions, not for 'ising'"):
+    with pytest.raises(InputError, match="defined for on or phi4 actions, not for 'ising'"):
         HMC(Ising(Lattice((4, 4)), 0.4))
 
 

@@ -1,0 +1,24 @@
+"""What it costs to average over the orientations of clusters after every step."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.catalogue import find_case, name_of
+from benchmarks.contenders import Ours
+from benchmarks.race import race_variant
+
+CASES = (find_case("swendsen-wang", 256, 256), find_case("swendsen-wang", 1024, 1024), find_case("wolff", 256, 256))
+MOMENTS = ("improved_magnetization2", "improved_magnetization4")
+COLUMNS = {"step alone": (), "energy": ("energy",), "moments": MOMENTS, "modes": (*MOMENTS, "improved_kmin2")}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_averages(benchmark, paddock, case, column):
+    measure = COLUMNS[column]
+    if case.kernel == "wolff":
+        if column == "modes":
+            pytest.skip("wolff measures no modes")
+        measure = measure[:1]
+    race_variant(paddock, benchmark, "averages", Ours(measure=measure), case, column)

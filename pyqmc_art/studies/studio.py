@@ -221,7 +221,7 @@ def _explain(
     cut = "whole" if course.cells == 1 else f"cut into {course.cells**2} squares"
     trained = [
         f"{role}: {one.synthesizer.name} {one.synthesizer.digest}, {one.images / 1000:g} kimg shown of "
-        f"{len(one.seen)} works"
+        f"{len(one.seen)} pictures"
         for role, one in makers.items()
     ]
     return (

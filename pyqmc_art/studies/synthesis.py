@@ -83,7 +83,7 @@ class Synthesis:
     kimg: float = 8.0
     snapshots: int = 3
     few: int = 10
-    few_kimg: float = 14.0
+    few_kimg: float = 10.0
     made: int = 200
     vision: str = "auto"
     sight: int = 32

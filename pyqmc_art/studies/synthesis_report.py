@@ -136,7 +136,7 @@ def tabulate_copying(story: Story) -> Table:
         for name, pupil in course.pupils:
             for kimg, text, flagged in pupil.memories:
                 shown = 1000 * kimg / len(story.pool(name))
-                rows.append((course.kind, f"{name}: {len(story.pool(name).names)}", f"{kimg:g}", f"{shown:.3g}",
+                rows.append((course.kind, f"{name}: {len(story.pool(name).names)}", f"{kimg:g}", _times(shown),
                              "raised" if flagged else "silent", text.partition(": ")[2]))  # fmt: skip
     columns = ("synthesizer", "learned from", "kimg", "times each was shown", "flag", "what was found")
     caption = (
@@ -152,7 +152,7 @@ def tabulate_cost(story: Story) -> Table:
     for course in story.courses:
         for name, pupil in course.pupils:
             pool, series = story.pool(name), _distance(pupil)
-            rows.append((course.kind, f"{name}: {len(pool.names)}", pupil.images, f"{pupil.images / len(pool):.3g}",
+            rows.append((course.kind, f"{name}: {len(pool.names)}", pupil.images, _times(pupil.images / len(pool)),
                          _cell(series, 0), _cell(series, -1)))  # fmt: skip
     columns = ("synthesizer", "learned from", "images shown", "times each", "FD at first", "FD at last")
     caption = f"{story.what}Cost in images shown, whatever the machine; FD ({story.vision.name}) with standard errors."
@@ -223,8 +223,8 @@ def _tell(story: Story, course: Course) -> str:
     healthy = f"raises the flag of copying {raised} times" if raised else "never raises the flag of copying"
     shown = f"{len(story.few.names)} pictures"
     onset = (
-        f"is first found copying at {alarms[0]:g} kimg, each shown {1000 * alarms[0] / len(story.few):.3g} times (flag "
-        f"raised at {len(alarms)} of {len(course.crammed.memories)} snapshots)"
+        f"is first found copying at {alarms[0]:g} kimg, each shown {_times(1000 * alarms[0] / len(story.few))} times "
+        f"(flag raised at {len(alarms)} of {len(course.crammed.memories)} snapshots)"
         if (alarms := course.alarms)
         else f"was not found copying within {course.crammed.images / 1000:g} kimg"
     )
@@ -245,6 +245,10 @@ def _series(pupil: Pupil, name: str) -> Series:
 
 def _cell(series: Series, k: int) -> Estimate:
     return Estimate(series.values[k], series.errors[k])
+
+
+def _times(count: float) -> str:
+    return f"{count:.0f}" if count >= 10 else f"{count:.1f}"
 
 
 def _thin(sheets: tuple[tuple[float, NDArray[np.uint8]], ...]) -> Iterator[tuple[float, NDArray[np.uint8]]]:

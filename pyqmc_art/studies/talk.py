@@ -186,7 +186,10 @@ def judge_excess(grid: Grid) -> Verdict:
     fullest = max(grid.regimes, key=lambda one: (not one.forgeries, sum(map(grid.count, one.synthetic))))
     if not fullest.synthetic or FORGERY not in grid.roles:
         return Verdict(claim, rule, OPEN, (), "There are no synthetic pictures, or no forgeries.")
-    amount, originals = sum(map(grid.count, fullest.synthetic)), grid.count("original")
+    amount = sum(map(grid.count, fullest.synthetic))
+    # Works that are in training and never judged count, too.
+    rows = zip(grid.gallery.manifest, grid.gallery.roles, strict=True)
+    originals = len({row.work for row, role in rows if role == "original"})
     against_forgeries = _adjust(
         [(judge_name(judge), grid.gain(judge, grid.names[0], fullest.name, FORGERY)) for judge in grid.detectors],
         [_doubt(grid, judge, fullest.name) for judge in grid.detectors],

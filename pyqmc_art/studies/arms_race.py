@@ -55,7 +55,7 @@ class ArmsRace:
         Simulated pictures.
     gan
         Kind of the generators: dcgan, light or stylegan2.
-    size
+    resolution
         Side of the pictures in pixels.
     width
         Channels of the generators at the largest size.
@@ -86,7 +86,7 @@ class ArmsRace:
     role: str = "original"
     pictures: int = 360
     gan: str = "dcgan"
-    size: int = 32
+    resolution: int = 32
     width: int = 16
     detector_width: int = 8
     kimg: float = 8.0
@@ -128,7 +128,7 @@ class ArmsRace:
 
     def lesson(self, kimg: float, number: int) -> GanTraining:
         """How generator ``number`` is trained."""
-        shape = GanShape(self.gan, self.size, self.width)
+        shape = GanShape(self.gan, self.resolution, self.width)
         habit = shape.habit
         rules = Rules(habit.loss, habit.augment, habit.slope, path=habit.path, betas=habit.betas)
         return GanTraining(
@@ -165,9 +165,11 @@ class ArmsRace:
         """Read or paint the pictures."""
         role = resolve_role(self.role)
         if self.manifest is not None:
-            return read_cuttings(self.manifest, (role,), self.size, 1, self.hand, monitor)
+            return read_cuttings(self.manifest, (role,), self.resolution, 1, self.hand, monitor)
         stream = Stream.from_seed(self.collection).fold("collection")
-        return paint_cuttings(plan_collection(stream, {role: self.pictures}, self.size), self.size, 1, monitor)
+        return paint_cuttings(
+            plan_collection(stream, {role: self.pictures}, self.resolution), self.resolution, 1, monitor
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +201,7 @@ def run_race(
         after = folder / f"generator-{number + 1}"
         makers.append(_train(study, parts, after, number + 1, before, rivals[-1], monitor))
         controls.append(_train(study, parts, None, number + 1, before, None, monitor))
-    vision = choose_vision("auto", max(SIGHT, study.size))
+    vision = choose_vision("auto", max(SIGHT, study.resolution))
     real = vision.features(parts.tested.images)
 
     def describe(maker: GanSynthesizer, number: int) -> Generation:

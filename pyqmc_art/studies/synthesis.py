@@ -50,7 +50,7 @@ class Synthesis:
         Simulated pictures, held-out ones included.
     cells
         Squares along each side of a picture.
-    size
+    resolution
         Side of a square in pixels.
     width
         Channels of the networks at the largest size.
@@ -78,7 +78,7 @@ class Synthesis:
     role: str = "original"
     pictures: int = 240
     cells: int = 1
-    size: int = 32
+    resolution: int = 32
     width: int = 16
     kimg: float = 8.0
     snapshots: int = 3
@@ -146,15 +146,15 @@ class Synthesis:
         """Read or paint the pictures."""
         role = resolve_role(self.role)
         if self.manifest is not None:
-            return read_cuttings(self.manifest, (role,), self.size, self.cells, self.hand, monitor)
+            return read_cuttings(self.manifest, (role,), self.resolution, self.cells, self.hand, monitor)
         stream = Stream.from_seed(self.collection).fold("collection")
-        return paint_cuttings(plan_collection(stream, {role: self.pictures}, self.size * self.cells), self.size,
-                              self.cells)  # fmt: skip
+        planned = plan_collection(stream, {role: self.pictures}, self.resolution * self.cells)
+        return paint_cuttings(planned, self.resolution, self.cells)
 
     def lesson(self, kind: str, kimg: float, *, crammed: bool = False) -> Lesson:
         """How a kind is trained: as is its habit, or crammed: wider, small batches, nothing changed."""
         width = self.width + self.width // 2 if crammed else self.width
-        return Lesson(kind, self.size, width, PACE.get(kind, 1.0) * kimg, self.snapshots, crammed=crammed)
+        return Lesson(kind, self.resolution, width, PACE.get(kind, 1.0) * kimg, self.snapshots, crammed=crammed)
 
     def _teach_all(
         self, out: Path, training: Pool, few: Pool, held_out: Pool, vision: Vision, stream: Stream, monitor: Monitor

@@ -149,7 +149,7 @@ def test_training_helps_and_directories_are_checked(model: Path, tmp_path: Path)
 
         load_flow(model)
     assert load_block_flow(model).digest == kernel.configuration()["model_digest"]
-    with pytest.raises(InputError, match="no local updates"):
+    with pytest.raises(InputError, match="no model for the kernel"):
         build("vae-local", RING, {"model": model}, load=load_model)
 
 

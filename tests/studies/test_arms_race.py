@@ -131,8 +131,8 @@ def test_the_report_says_every_rate_with_its_number() -> None:
 
 def test_the_study_runs_and_keeps_its_parts_apart(tmp_path: Path) -> None:
     overrides = {
-        "pictures": 120, "size": 16, "width": 4, "detector_width": 4, "kimg": 0.064, "tuned_kimg": 0.032, "rounds": 2,
-        "steps": 5, "made": 20, "judged": 30,
+        "pictures": 120, "resolution": 16, "width": 4, "detector_width": 4, "kimg": 0.064, "tuned_kimg": 0.032,
+        "rounds": 2, "steps": 5, "made": 20, "judged": 30,
     }  # fmt: skip
     study = catalogue.configure("arms-race", "quick", overrides, options.parse)
     found = catalogue.answer(study, tmp_path, seed=1, monitor=Silent())
@@ -151,7 +151,7 @@ def test_the_study_runs_and_keeps_its_parts_apart(tmp_path: Path) -> None:
         ({"rounds": 0}, "at least 1 of each"),
         ({"alarm": 1.0}, "a share between 0 and 1"),
         ({"hand": "Monet"}, "there is no manifest"),
-        ({"size": 30}, "power of two"),
+        ({"resolution": 30}, "power of two"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_trained(overrides: dict[str, Any], message: str) -> None:
@@ -160,7 +160,7 @@ def test_bad_settings_are_refused_before_anything_is_trained(overrides: dict[str
 
 
 def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
-    study = catalogue.configure("arms-race", "quick", {"pictures": 60, "size": 16}, options.parse)
+    study = catalogue.configure("arms-race", "quick", {"pictures": 60, "resolution": 16}, options.parse)
     with pytest.raises(InputError, match="60 pictures make parts of 12"):
         catalogue.answer(study, tmp_path, seed=1, monitor=Silent())
 

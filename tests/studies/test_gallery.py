@@ -209,10 +209,10 @@ def test_whose_originals_must_be_clear(folder: Path, tmp_path: Path) -> None:
 def test_a_network_that_is_not_installed_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     made = module.make_extractor
 
-    def without(name: str) -> Any:
+    def without(name: str, size: int | None = None) -> Any:
         if name == DETECTORS[1]:
             raise InputError("the weights are not installed")
-        return made(name)
+        return made(name, size=size)
 
     monkeypatch.setattr(module, "make_extractor", without)
     found = paint_gallery({"original": 1, "proxy": 1}, STREAM, size=64)

@@ -28,7 +28,7 @@ from pyqmc_art.studies.synthesis_report import Course
 
 STREAM = Stream.from_seed(6)
 TINY: dict[str, Any] = {
-    "kinds": ("dcgan",), "pictures": 60, "size": 16, "width": 8, "kimg": 0.064, "few": 8, "few_kimg": 0.032,
+    "kinds": ("dcgan",), "pictures": 60, "resolution": 16, "width": 8, "kimg": 0.064, "few": 8, "few_kimg": 0.032,
     "snapshots": 1, "vision": "pixels", "made": 16,
 }  # fmt: skip
 
@@ -149,7 +149,7 @@ def test_copies_may_be_looked_for_by_other_eyes() -> None:
 
 @pytest.mark.slow
 def test_a_gan_trained_for_long_on_few_pictures_is_found_copying_and_one_trained_on_many_is_not(tmp_path: Path) -> None:
-    found = ask(tmp_path, pictures=240, size=32, width=16, kimg=4.0, few=10, few_kimg=14.0, snapshots=3, made=200)
+    found = ask(tmp_path, pictures=240, resolution=32, width=16, kimg=4.0, few=10, few_kimg=14.0, snapshots=3, made=200)
     flags = {(row[1].partition(":")[0], row[2]): row[4] for row in table(found, "copying").rows}
     healthy = [flag for (name, _), flag in flags.items() if name == "many pictures"]
     crammed = [flag for (name, _), flag in flags.items() if name != "many pictures"]

@@ -3,10 +3,8 @@ r"""Generators of fields whose density nobody knows: a diffusion model and a gen
 They propose nothing that could be made exact (see :mod:`pyqmc_art.proposals.flow` for that): they are forgers for the
 judge of ensembles. Fields live on two periodic axes and are scaled to variance 1 for the networks.
 
-References
-----------
-J. Ho, A. Jain, P. Abbeel, NeurIPS 2020 (arXiv:2006.11239), algorithms 1 and 2; A. Nichol, P. Dhariwal, ICML 2021
-(arXiv:2102.09672), equation 17 (the cosine schedule); I. Goodfellow et al., NIPS 2014 (arXiv:1406.2661);
+Sources: J. Ho, A. Jain, P. Abbeel, NeurIPS 2020 (arXiv:2006.11239), algorithms 1 and 2; A. Nichol, P. Dhariwal, ICML
+2021 (arXiv:2102.09672), equation 17 (the cosine schedule); I. Goodfellow et al., NIPS 2014 (arXiv:1406.2661);
 L. Mescheder, A. Geiger, S. Nowozin, ICML 2018 (arXiv:1801.04406), equation 9 (the slope penalty).
 """
 

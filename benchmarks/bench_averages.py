@@ -10,7 +10,13 @@ from benchmarks.race import race_variant
 
 CASES = (find_case("swendsen-wang", 256, 256), find_case("swendsen-wang", 1024, 1024), find_case("wolff", 256, 256))
 MOMENTS = ("improved_magnetization2", "improved_magnetization4")
-COLUMNS = {"step alone": (), "energy": ("energy",), "moments": MOMENTS, "modes": (*MOMENTS, "improved_kmin2")}
+COLUMNS = {
+    "step alone": (),
+    "energy": ("energy",),
+    "moments": MOMENTS,
+    "correlation": (*MOMENTS, "improved_correlation"),
+    "modes": (*MOMENTS, "improved_kmin2"),
+}
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -18,7 +24,7 @@ COLUMNS = {"step alone": (), "energy": ("energy",), "moments": MOMENTS, "modes":
 def test_averages(benchmark, paddock, case, column):
     measure = COLUMNS[column]
     if case.kernel == "wolff":
-        if column == "modes":
-            pytest.skip("wolff measures no modes")
+        if column in ("correlation", "modes"):
+            pytest.skip(f"wolff measures no {column}")
         measure = measure[:1]
     race_variant(paddock, benchmark, "averages", Ours(measure=measure), case, column)

@@ -64,7 +64,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "averages": Section(
         "Averages over the orientations of clusters",
         "ns per site, measured after every step: *moments* are those that give susceptibility and Binder cumulant, "
-        "*modes* also those of smallest momentum, for the correlation length.",
+        "*correlation* also the correlation function of two sites, *modes* in its place those of smallest momentum.",
     ),
     "threads": Section(
         "Threads", "ns on the wall per unit of work; the same bytes. On a busy machine (see its load) this says little."

@@ -82,6 +82,9 @@ def swendsen_wang_steps(
     ghost: NDArray[np.uint64],
     ghost_spin: int,
     phases: NDArray[np.int32],
+    lines: int,
+    distances: int,
+    of_fields: bool,
 ) -> None: ...
 def wolff_steps(
     batch: Batch,

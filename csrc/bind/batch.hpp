@@ -60,7 +60,7 @@ inline Batch make_batch(const Lattice& lattice, py::array& field, std::int64_t r
   batch.first_step = first_step;
   batch.steps = steps;
   batch.every = every;
-  batch.columns = sums.ndim() == 3 && (sums.shape(2) == 4 || sums.shape(2) == 5) ? sums.shape(2) : 2;
+  batch.columns = sums.ndim() == 3 && sums.shape(2) >= 4 ? sums.shape(2) : 2;
   if (sums.size() > 0)
     batch.sums = view_mutable<std::int64_t>("sums", sums, {steps / every, batch.batch, batch.columns});
   batch.tally = view_mutable<std::int64_t>("tally", tally, {batch.batch});

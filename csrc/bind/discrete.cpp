@@ -102,10 +102,18 @@ void bind_discrete(py::module_& module) {
   };
   module.def(
       "swendsen_wang_steps",
-      [=](const Batch& batch, bool unequal, py::array bond, py::array ghost, std::int32_t ghost_spin,
-          py::array phases) {
+      [=](const Batch& batch, bool unequal, py::array bond, py::array ghost, std::int32_t ghost_spin, py::array phases,
+          std::int64_t lines, std::int64_t distances, bool of_fields) {
         ClusterJob job = cluster_job(batch, unequal, bond, ghost, ghost_spin);
         const std::int32_t* table = view_phases(phases, batch);
+        const bool with_pairs = batch.columns > 5, with_modes = batch.columns == 5 + (with_pairs ? distances : 0);
+        if (lines < 1 || lines > rows_of(batch.lattice) || distances < 2 || distances > width_of(batch.lattice) / 2 + 1)
+          throw BadArgument("lines are from 1 to the rows, distances from 2 to half the last extent and one");
+        if (with_pairs && batch.columns - distances != 4 && batch.columns - distances != 5)
+          throw BadArgument("sums have 2, 4 or 5 columns, or 4 or 5 and one for each distance");
+        job.of_fields = of_fields;
+        job.lines = lines;
+        job.distances = with_pairs ? distances : 0;
         const std::int64_t longest = phases.shape(1);
         const DiscreteKernels& kernels = discrete_kernels_in_use();
         py::gil_scoped_release release;  // scratch memory and sweeps need no Python
@@ -119,7 +127,7 @@ void bind_discrete(py::module_& module) {
         job.map_length = words + 2 * margin;
         std::vector<std::uint64_t> bits(teams_of(batch) * static_cast<std::size_t>(maps * job.map_length));
         std::vector<std::uint32_t> sites(teams_of(batch) * static_cast<std::size_t>(64 * words));
-        const Phases waves = batch.columns == 5 ? Phases(batch.lattice, table, longest, unequal) : Phases();
+        const Phases waves = with_modes ? Phases(batch.lattice, table, longest, unequal) : Phases();
         job.mode_lanes = waves.lanes;
         job.along = waves.along.data();
         job.across = waves.across.data();
@@ -142,11 +150,15 @@ void bind_discrete(py::module_& module) {
         job.moments = moments.data();
         job.modes = modes.data();
         job.fourths = fourths.data();
+        const std::int64_t scratch = with_pairs ? line_scratch(width_of(batch.lattice), distances) : 0;
+        std::vector<std::uint32_t> lines_memory(threads * static_cast<std::size_t>(scratch));
+        job.lines_memory = lines_memory.data();
         job.maps = bits.data();
         job.sites = sites.data();
         kernels.swendsen_wang(job);
       },
       py::arg("batch"), py::arg("unequal"), py::arg("bond"), py::arg("ghost"), py::arg("ghost_spin"), py::arg("phases"),
+      py::arg("lines"), py::arg("distances"), py::arg("of_fields"),
       "Swendsen-Wang: all bonds, all clusters, once a step.");
   module.def(
       "wolff_steps",

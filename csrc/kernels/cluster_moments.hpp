@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/bits.hpp"
+#include "kernels/flips.hpp"
 #include "kernels/jobs.hpp"
 
 namespace pyqmc {
@@ -52,15 +53,6 @@ void load_vector(const void* from, Vector& v) {
   __builtin_memcpy(&v, from, sizeof v);
 }
 
-// A block of sites cut into segments: segment j, from site at[j] of the block to before at[j + 1], lies in one row and
-// in one word, and its spins agree or, where bonds need unequal ones, alternate.
-struct Segments {
-  std::uint16_t at[64 * margin + 1];
-  std::uint32_t
-      owner[64 * margin];  // twice the number of its cluster; where spins alternate, 1 more if it begins with -1
-  int count;
-};
-
 // The share of one member of a team. Each member numbers the clusters of its share, in the order of their first sites.
 struct ClusterMoments {
   const ClusterJob& job;
@@ -83,6 +75,9 @@ struct ClusterMoments {
         fourths(given.fourths + (members.thread - members.rank) * 2 * blocks_of(words)),
         squares(fourths + blocks_of(words)) {}
 
+  // A squared magnetization: 1024 fourth powers of smaller ones add up to a whole number below 2^63.
+  static constexpr std::int64_t largest_small = 1 << 26;
+
   static std::int64_t blocks_of(std::int64_t words) { return (words + margin - 1) / margin; }
 
   void begin_at(std::int64_t site) {
@@ -94,7 +89,7 @@ struct ClusterMoments {
   template <bool alternating>
   void add(const Segments& segments) const {
     for (int j = 0; j < segments.count; ++j) {
-      const std::int32_t length = segments.at[j + 1] - segments.at[j];
+      const std::int32_t length = static_cast<std::int32_t>(segments.at[j + 1] - segments.at[j]);
       const int down = static_cast<int>(segments.owner[j] & 1);
       moments[segments.owner[j] >> 1] += alternating ? (1 - 2 * down) * (length & 1) : length;
     }
@@ -151,13 +146,21 @@ struct ClusterMoments {
     std::int64_t second = 0;
     for (std::int64_t block = begin / margin; block * margin < end; ++block) {
       const std::uint32_t start = firsts[block], stop = (block + 1) * margin < end ? firsts[block + 1] : count;
-      double fourth = 0;
+      // Of small clusters whole numbers are added, so that no sum waits for the one before.
+      std::int64_t small = 0, largest = 0;
       for (std::uint32_t n = start; n < stop; ++n) {
         const std::int64_t power = static_cast<std::int64_t>(moments[n]) * moments[n];
+        const std::int64_t own = power & -static_cast<std::int64_t>(power < largest_small);
         second += power;
-        fourth += static_cast<double>(power) * static_cast<double>(power);
-        moments[n] = 0;
+        small += own * own;
+        largest = power > largest ? power : largest;
       }
+      double fourth = static_cast<double>(small);
+      for (std::uint32_t n = start; largest >= largest_small && n < stop; ++n) {
+        const double power = static_cast<double>(static_cast<std::int64_t>(moments[n]) * moments[n]);
+        if (power >= static_cast<double>(largest_small)) fourth += power * power;
+      }
+      __builtin_memset(moments + start, 0, static_cast<std::size_t>(stop - start) * sizeof *moments);
       fourths[block] = fourth;
       if constexpr (lanes > 1) squares[block] = take_modes<lanes>(start, stop);
     }

@@ -4,10 +4,10 @@
 // to rung k. `sums` receives, after every `every`-th step, for each field the number of equal bonds and the
 // magnetization (Ising: sum of the spins; Potts: sites of the commonest colour); shape (n / every, batch, 2), zeroed.
 // With four columns Swendsen-Wang adds, for the clusters of that step, the sum of their squared magnetizations and that
-// of the fourth powers (a double), with five that of their squared Fourier modes (a double):
-// kernels/cluster_moments.hpp. Wolff adds M^2 / n over the clusters of that step, of n spins each (a double).
-// `tally` counts accepted changes (local, exchange), clusters (Swendsen-Wang) or changed
-// sites (Wolff); shape (batch).
+// of the fourth powers (a double), with a fifth that of their squared Fourier modes (a double):
+// kernels/cluster_moments.hpp; behind them `distances` numbers of pairs, where they are asked for:
+// kernels/line_pairs.hpp. Wolff adds M^2 / n over the clusters of that step, of n spins each (a double). `tally` counts
+// accepted changes (local, exchange), clusters (Swendsen-Wang) or changed sites (Wolff); shape (batch).
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct Batch {
   std::int64_t steps;
   std::int64_t every;
   std::int64_t* sums;
-  std::int64_t columns;  // of sums: 2; with moments of clusters 4, with their modes 5
+  std::int64_t columns;  // of sums: 2; with moments of clusters 4, with their modes 5; more with pairs
   std::int64_t* tally;
   int threads;
 };
@@ -99,6 +99,12 @@ inline PackedShape packed_shape(const Lattice& lattice) {
   return p;
 }
 
+// What one member of a team needs to look for pairs on a line: the line and a word, the line once more and as many
+// sites as there are distances, and for each of these a register; in both cases a few more.
+inline std::int64_t line_scratch(std::int64_t width, std::int64_t distances) {
+  return 2 * width + 64 + 17 * (distances + 4);
+}
+
 }  // namespace PYQMC_ISA
 
 // Sweeps of Ising spins on a lattice that can be packed.
@@ -135,6 +141,11 @@ struct ClusterJob {
   const std::int32_t* along;
   const std::int64_t* across;
   const std::uint64_t* row_starts;  // bit map of the first sites of rows
+  bool of_fields;                   // Swendsen-Wang: whether the first two columns of sums are asked for
+  // Swendsen-Wang: how many lines along the last axis are looked at for pairs in one step, and at how many distances,
+  // 0 where pairs are not asked for; scratch (threads, line_scratch).
+  std::int64_t lines, distances;
+  std::uint32_t* lines_memory;
   // Scratch (teams, sites in whole words): labels; or, with a margin, the queue of a growing cluster.
   std::uint32_t* sites;
 };

@@ -9,7 +9,9 @@
 
 #include "core/bits.hpp"
 #include "kernels/cluster_moments.hpp"
+#include "kernels/flips.hpp"
 #include "kernels/jobs.hpp"
+#include "kernels/line_pairs.hpp"
 #include "kernels/runs.hpp"
 #include "kernels/sums.hpp"
 #include "kernels/unions.hpp"
@@ -82,6 +84,11 @@ struct SwendsenWang {
       team.wait();
       for (std::int64_t n = 0; n < joined; ++n) heads[n] = root_of(parent, gone[n]);
     }
+    if (sums != nullptr && job.distances > 0) {
+      const LinePairs pairs(job, team.thread, starts, plane[0], parent);
+      const std::int64_t low = job.lines * team.rank / team.size, high = job.lines * (team.rank + 1) / team.size;
+      pairs.count(low, high, draws.step, sums + job.batch.columns - job.distances);
+    }
     if (job.ghost[rung] != 0) bind_ghost();
     team.wait();
     if (team.size > 1) {
@@ -94,7 +101,7 @@ struct SwendsenWang {
                                : job.mode_lanes == 4                       ? expand_flips<4>(joined, sums)
                                                                            : expand_flips<8>(joined, sums);
     __atomic_fetch_add(&clusters, roots - joined, __ATOMIC_RELAXED);
-    if (sums != nullptr && job.batch.q == 0) {
+    if (sums != nullptr && job.batch.q == 0 && job.of_fields) {
       team.wait();
       add_sums_of_bits(job, plane[0], begin, end, sums);
     }
@@ -263,17 +270,6 @@ struct SwendsenWang {
     write(k, [&colours](T* values) { __builtin_memcpy(values, colours, sizeof colours); });
   }
 
-  // What a run gets: `fresh` where it is a root, else what the run got that it points to. That lies before it and in
-  // this share, so that it has got it already.
-  std::uint32_t inherit(std::uint32_t run, std::uint32_t fresh, bool& is_root) const {
-    const std::uint32_t above = parent[run], found = parent[above];
-    is_root = above == run;
-    // A branch would be a coin toss.
-    const std::uint32_t got = found ^ ((found ^ fresh) & (0u - static_cast<std::uint32_t>(is_root)));
-    parent[run] = got;
-    return got;
-  }
-
   // Gives all sites their new spins; returns how many roots there are in this share. Runs get twice the number of their
   // cluster in this share, and its coin. `modes` 0: nothing is summed over clusters, 1: magnetizations, else they and
   // modes in so many lanes.
@@ -291,7 +287,8 @@ struct SwendsenWang {
         moments.firsts[block] = next;
         segments.count = 0;
         for (; k < stop; ++k) next = job.unequal ? flip_word<2>(k, next, &segments) : flip_word<1>(k, next, &segments);
-        segments.at[segments.count] = static_cast<std::uint16_t>(smallest(64 * k, sites) - 64 * margin * block);
+        if (!job.unequal) segments.merge();
+        segments.at[segments.count] = static_cast<std::uint32_t>(smallest(64 * k, sites) - 64 * margin * block);
         if (job.unequal) moments.add<true>(segments);
         else moments.add<false>(segments);
         if constexpr (modes > 1) {
@@ -316,37 +313,16 @@ struct SwendsenWang {
     return rank;
   }
 
-  // `cut` 0: no segments are asked for, 1: neighbouring runs of one cluster are one, except across the end of a row or
-  // word; 2: every run is one, for spins that alternate.
   template <int cut>
   std::uint32_t flip_word(std::int64_t k, std::uint32_t next, Segments* segments) const {
-    const std::uint64_t old = plane[0][k], coin = coins[k];
-    const std::uint64_t cuts = cut == 1 ? job.row_starts[k] : 0;
-    const std::uint32_t origin = static_cast<std::uint32_t>(k % margin * 64);
-    int count = cut > 0 ? segments->count : 0;
-    std::uint64_t turned = ~0ull;
-    std::uint32_t before = ~0u;
-    for (std::uint64_t runs = starts[k]; runs != 0; runs &= runs - 1) {
-      const int x = bits::lowest(runs);
-      bool is_root;
-      const std::uint32_t got = inherit(static_cast<std::uint32_t>(64 * k + x),
-                                        next << 1 | static_cast<std::uint32_t>(coin >> x & 1), is_root);
-      turned ^= (0 - static_cast<std::uint64_t>((got ^ before) & 1)) << x;  // from here on
-      next += is_root;
-      if (cut > 0) {
-        // Written in vain where the segment before goes on.
-        segments->at[count] = static_cast<std::uint16_t>(origin + x);
-        segments->owner[count] = cut == 1 ? got : (got & ~1u) | static_cast<std::uint32_t>(old >> x & 1);
-        count += cut == 2 ? 1 : static_cast<int>((got != before) | (cuts >> x & 1));
-      }
-      before = got;
-    }
-    if (cut > 0) segments->count = count;
-    plane[0][k] = old ^ turned;
+    const WordOfRuns word{k, starts[k], coins[k], plane[0][k], cut == 1 ? job.row_starts[k] : 0};
+    std::uint64_t turned;
+    next = word.flip<cut>(parent, next, turned, segments);
+    const std::uint64_t spins = plane[0][k] = word.spins ^ turned;
     if (step_of_call + 1 == job.batch.steps)
-      write(k, [old, turned](T* spins) {
-        for (int x = 0; x < 64; ++x) spins[x] = 1;
-        bits::turn_spins(old ^ turned, spins);
+      write(k, [spins](T* values) {
+        for (int x = 0; x < 64; ++x) values[x] = 1;
+        bits::turn_spins(spins, values);
       });
     return next;
   }
@@ -360,7 +336,7 @@ struct SwendsenWang {
         const int x = bits::lowest(runs);
         bool is_root;
         const std::uint32_t run = static_cast<std::uint32_t>(64 * k + x);
-        const T colour = static_cast<T>(inherit(run, static_cast<std::uint32_t>(field[run]), is_root));
+        const T colour = static_cast<T>(inherit(parent, run, static_cast<std::uint32_t>(field[run]), is_root));
         for (int j = 0; j < 64; ++j) colours[x + j] = colour;  // the runs behind it overwrite what is too much
         roots += is_root;
       }

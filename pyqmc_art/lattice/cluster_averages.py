@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising, Potts
+from pyqmc_art.lattice.correlation import Correlation, count_distances, count_pairs
+from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.protocols import Field
 
 Floats = NDArray[np.float64]
@@ -41,30 +45,80 @@ def smallest_phases(shape: tuple[int, ...]) -> NDArray[np.int32]:
     return table
 
 
+PAIRS_OF_SITE: Final = 1
+"""About so many pairs are looked at in one step for each site of a square lattice."""
+
+
+def count_lines(lattice: Lattice) -> int:
+    """On how many lines along the last axis a step looks for pairs of sites of one cluster.
+
+    All pairs of a line of L sites are L / 2 for each of its sites. Each step has lines of its own, so that a long run
+    sees all of them.
+
+    Examples
+    --------
+    >>> count_lines(Lattice((512, 512))), count_lines(Lattice((6, 6)))
+    (2, 2)
+    """
+    rows = math.prod(lattice.shape[:-1])
+    return min(rows, max(1, 2 * PAIRS_OF_SITE * rows // lattice.shape[-1]))
+
+
+@dataclass(frozen=True)
+class ClusterSums:
+    """What a step sums over its clusters c, of magnetization M_c; empty where it was not asked to.
+
+    Attributes
+    ----------
+    second, fourth : sum_c M_c^2 and sum_c M_c^4
+    modes : sum_c |F_c|^2 over all axes, F_c = sum of s_x exp(i k x) over the cluster, in squared phase units
+    pairs : sum of s_x s_y over the pairs of sites of one cluster on the lines looked at, at each distance
+    """
+
+    second: Floats
+    fourth: Floats
+    modes: Floats = field(default_factory=lambda: np.zeros(0))
+    pairs: Floats = field(default_factory=lambda: np.zeros(0))
+
+    @classmethod
+    def read(cls, lattice: Lattice, sums: NDArray[Any]) -> ClusterSums:
+        """Read what a kernel has measured, int64 of shape (..., columns)."""
+        distances = count_distances(lattice)
+        with_pairs, nothing = sums.shape[-1] > 5, np.zeros(0)
+        fourth, modes = (sums[..., min(k, sums.shape[-1] - 1)].copy().view(np.float64) for k in (3, 4))
+        return cls(
+            sums[..., 2].astype(np.float64),
+            fourth,
+            modes if sums.shape[-1] == 5 + with_pairs * distances else nothing,
+            sums[..., -distances:].astype(np.float64) if with_pairs else nothing,
+        )
+
+
 @dataclass(frozen=True)
 class ClusterAverage:
     """What is the same for all of them: a name, and that a field alone does not tell them.
 
-    ``columns`` is how many sums a kernel has to measure for it.
+    ``with_modes`` and ``with_pairs`` say what a kernel has to sum besides the powers of the magnetizations.
     """
 
     name: str
-    columns: int = 4
+    with_modes: bool = False
+    with_pairs: bool = False
 
     def __call__(self, action: Any, field: Field) -> Floats:
         """Refuse: a field does not tell its clusters."""
         raise InputError(
             f"the observable {self.name!r} is an average over clusters: the kernel swendsen-wang measures it, for "
             "Ising spins without a field (wolff measures improved_magnetization2 and improved_susceptibility); "
-            "otherwise measure magnetization2, magnetization4 and kmin2"
+            "otherwise measure magnetization2, magnetization4, kmin2 and correlation"
         )
 
     def plain(self, action: Ising | Potts, field: Field) -> Floats:
         """Value without the average, for a field whose clusters are not known."""
         raise TypeError("an average over clusters defines plain")
 
-    def from_clusters(self, action: Ising | Potts, second: Floats, fourth: Floats, modes: Floats) -> Floats:
-        """Value from sum_c M_c^2, sum_c M_c^4, and sum_c |F_c|^2 over all axes."""
+    def from_clusters(self, action: Ising | Potts, sums: ClusterSums) -> Floats:
+        """Value from the sums over the clusters."""
         raise TypeError("an average over clusters defines from_clusters")
 
 
@@ -88,9 +142,9 @@ class ImprovedPower(ClusterAverage):
         total = field.reshape(len(field), -1).sum(axis=1, dtype=np.int64).astype(np.float64)
         return np.asarray(total**self.power / float(action.lattice.sites) ** self.volumes)
 
-    def from_clusters(self, action: Ising | Potts, second: Floats, fourth: Floats, modes: Floats) -> Floats:
+    def from_clusters(self, action: Ising | Potts, sums: ClusterSums) -> Floats:
         """The average of M^power / V^volumes."""
-        average = second if self.power == 2 else 3 * second**2 - 2 * fourth
+        average = sums.second if self.power == 2 else 3 * sums.second**2 - 2 * sums.fourth
         return np.asarray(average / float(action.lattice.sites) ** self.volumes)
 
 
@@ -106,7 +160,7 @@ class ImprovedModes(ClusterAverage):
     Cooper, Freedman, Preston, Nucl. Phys. B 210 (1982) 210 (the length); Wolff, Nucl. Phys. B 334 (1990) 581.
     """
 
-    columns: int = 5
+    with_modes: bool = True
 
     def plain(self, action: Ising | Potts, field: Field) -> Floats:
         """|m(k)|^2 of the field."""
@@ -118,9 +172,34 @@ class ImprovedModes(ClusterAverage):
             total += np.square(line @ phases[axis, :extent]).sum(axis=1)
         return np.asarray(total / (len(shape) * float(action.lattice.sites) ** 2))
 
-    def from_clusters(self, action: Ising | Potts, second: Floats, fourth: Floats, modes: Floats) -> Floats:
+    def from_clusters(self, action: Ising | Potts, sums: ClusterSums) -> Floats:
         """The average of |m(k)|^2."""
-        return np.asarray(modes / (len(action.lattice.shape) * float(action.lattice.sites) ** 2 * PHASE_UNIT**2))
+        return np.asarray(sums.modes / (len(action.lattice.shape) * float(action.lattice.sites) ** 2 * PHASE_UNIT**2))
+
+
+@dataclass(frozen=True)
+class ImprovedCorrelation(ClusterAverage):
+    """The average of ``correlation`` over the orientations of all clusters, on some lines along the last axis.
+
+    Spins of two clusters are independent, so <s_x s_y> is that of s_x s_y where both belong to one cluster, else 0: at
+    long distances, where few do, its noise falls with the signal. Every step looks at lines of its own, as many as
+    :func:`count_lines` says; those of a run average over all.
+
+    References
+    ----------
+    Wolff, Nucl. Phys. B 334 (1990) 581; Sweeny, Phys. Rev. B 27 (1983) 4445.
+    """
+
+    with_pairs: bool = True
+
+    def plain(self, action: Ising | Potts, field: Field) -> Floats:
+        """G(r) of the field, on all lines."""
+        return Correlation()(action, field)
+
+    def from_clusters(self, action: Ising | Potts, sums: ClusterSums) -> Floats:
+        """The average of G(r), one more axis behind those of the other averages."""
+        lattice = action.lattice
+        return np.asarray(sums.pairs / (count_lines(lattice) * count_pairs(lattice)), np.float64)
 
 
 AVERAGES: Final[dict[str, ClusterAverage]] = {
@@ -130,6 +209,20 @@ AVERAGES: Final[dict[str, ClusterAverage]] = {
         ImprovedPower("improved_magnetization4", power=4, volumes=4),
         ImprovedPower("improved_susceptibility", volumes=1),
         ImprovedModes("improved_kmin2"),
+        ImprovedCorrelation("improved_correlation"),
     )
 }
 """Observables that a kernel measures while it works on a field, and nobody else can."""
+
+
+def count_columns(averages: Iterable[ClusterAverage], lattice: Lattice) -> int:
+    """How many sums a kernel has to measure for some averages, behind the two that it always measures included.
+
+    Examples
+    --------
+    >>> count_columns([AVERAGES["improved_susceptibility"], AVERAGES["improved_correlation"]], Lattice((8, 8)))
+    9
+    """
+    wanted = list(averages)
+    modes, pairs = any(o.with_modes for o in wanted), any(o.with_pairs for o in wanted)
+    return 4 + modes + pairs * count_distances(lattice)

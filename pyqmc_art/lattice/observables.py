@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError, unknown
 from pyqmc_art.lattice.actions import Ising, Potts, equal_bonds
 from pyqmc_art.lattice.cluster_averages import AVERAGES
+from pyqmc_art.lattice.correlation import Correlation
 from pyqmc_art.lattice.field_observables import FIELD_OBSERVABLES, action_of_sums, field_sums
 from pyqmc_art.lattice.glass import GLASS_OBSERVABLES, SpinGlass
 from pyqmc_art.lattice.scalar import Phi4
@@ -173,6 +174,7 @@ OBSERVABLES: Final[dict[str, Observable]] = {
         MagnetizationPower("magnetization4", power=4),
         MagnetizationPower("abs_phi", modulus=True, models=("phi4",)),
         SmallestModes(),
+        Correlation(),
         *FIELD_OBSERVABLES,
         *GLASS_OBSERVABLES,
     )

@@ -78,9 +78,11 @@ class Batch:
     steps, every : how many steps, and after which of them to measure
     sums : int64, shape (steps // every, batch, 2): equal bonds and magnetization (Ising) or sites of the commonest
         colour (Potts); with four columns Swendsen-Wang adds the second and (bits of a float64) fourth moments of the
-        clusters' magnetizations, with five (bits of a float64) their squared modes, and Wolff (bits of a
+        clusters' magnetizations, with a fifth (bits of a float64) their squared modes, behind these numbers of pairs of
+        sites of one cluster if there are more columns than five, and Wolff (bits of a
         float64) the sum of M^2 / n over clusters of n spins; an empty array measures nothing
     tally : int64, shape (batch,): accepted changes, clusters or changed sites are added
+    of_fields : whether Swendsen-Wang has to measure the first two columns; the others always do
     """
 
     geometry: Geometry
@@ -95,6 +97,7 @@ class Batch:
     sums: NDArray[np.int64]
     tally: NDArray[np.int64]
     threads: int
+    of_fields: bool = True
 
 
 Operation = Callable[..., None]
@@ -153,7 +156,7 @@ class _Compiled:
         self._core.multispin_steps(_core_batch(self._core, batch), table)
 
     def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
-        self._core.swendsen_wang_steps(_core_batch(self._core, batch), *bonds)
+        self._core.swendsen_wang_steps(_core_batch(self._core, batch), *bonds, batch.of_fields)
 
     def wolff_steps(self, batch: Batch, *bonds: Any) -> None:
         self._core.wolff_steps(_core_batch(self._core, batch), batch.geometry.neighbours, *bonds)
@@ -182,7 +185,9 @@ class _Plain:
         self._packed.multispin_steps(*_plain_arguments(batch), extents, batch.geometry.coordination, table)
 
     def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
-        self._clusters.swendsen_wang_steps(*_plain_arguments(batch), *bonds, np.array(batch.geometry.shape))
+        g = batch.geometry
+        geometry = np.array(g.shape), bool(g.periodic[-1])
+        self._clusters.swendsen_wang_steps(*_plain_arguments(batch), *bonds, batch.of_fields, *geometry)
 
     def wolff_steps(self, batch: Batch, *bonds: Any) -> None:
         self._clusters.wolff_steps(*_plain_arguments(batch), *bonds)
@@ -205,8 +210,8 @@ class _Device:
 
     def swendsen_wang_steps(self, batch: Batch, *bonds: Any) -> None:
         if batch.sums.shape[2] > 4:
-            raise _not_on_devices("Fourier modes of clusters")
-        self._cuda.swendsen_wang_steps(_core_batch(self._cuda, batch), *bonds[:-1])
+            raise _not_on_devices("Fourier modes and pairs of sites of clusters")
+        self._cuda.swendsen_wang_steps(_core_batch(self._cuda, batch), *bonds[:4])
 
     def measure(self, batch: Batch) -> None:
         self._cuda.measure(_core_batch(self._cuda, batch))

@@ -18,6 +18,7 @@ _TIE = 2
 _CERTAIN = np.uint64(1 << 63)
 _DIGITS = np.uint64((1 << 31) - 1)
 _BOND, _FLIP, _SEED = 1, 2, 3
+_LARGE = 1 << 26  # a squared magnetization; 1024 fourth powers of smaller ones add up to a whole number below 2^63
 
 Words = Any  # uint64, in the interpreter a NumPy scalar
 Array = Any
@@ -81,24 +82,43 @@ def add_cluster_moments(moment: Array, modes: Array, sums: Array) -> None:
     """Add the squares of the clusters' magnetizations to column 2; the fourth powers, as a float64, to column 3.
 
     Where there is a column 4, the squares of their modes, as a float64, go there. Floats are added in blocks of 1024
-    sites, number by number, and then the blocks, so that every backend rounds alike.
+    sites, number by number, and then the blocks, so that every backend rounds alike; fourth powers that fit are whole
+    numbers.
     """
     totals = np.zeros(2)
     for first in range(0, moment.shape[0], 1024):
-        part = 0.0
+        small, large = 0, 0.0
         squares = np.zeros(modes.shape[1])
         for i in range(first, min(first + 1024, moment.shape[0])):
             square = moment[i] * moment[i]
             sums[2] += square
-            part += float(square) * float(square)
+            if square < _LARGE:
+                small += square * square
+            else:
+                large += float(square) * float(square)
             for k in range(modes.shape[1]):
                 squares[k] += float(modes[i, k]) * float(modes[i, k])
-        totals[0] += part
+        totals[0] += float(small) + large
         block_total = 0.0
         for k in range(modes.shape[1]):
             block_total += squares[k]
         totals[1] += block_total
     sums[3:] = totals.view(np.int64)[: sums.shape[0] - 3]
+
+
+def add_line_pairs(spins: Array, parent: Array, wraps: bool, width: int, lines: int, step: int, counts: Array) -> None:
+    """Add products of spins of one cluster, at each distance along the last axis, on the lines of a step."""
+    rows = spins.shape[0] // width
+    for line in range(lines):
+        first = (line * rows // lines + step) % rows * width
+        for x in range(width):
+            for distance in range(counts.shape[0]):
+                y = x + distance
+                if y >= width and not wraps:
+                    break
+                i, j = first + x, first + y % width
+                if root_of(parent, i) == root_of(parent, j):
+                    counts[distance] += int(spins[i]) * int(spins[j])
 
 
 def swendsen_wang_steps(
@@ -118,7 +138,11 @@ def swendsen_wang_steps(
     ghost: Array,
     ghost_spin: int,
     phases: Array,
+    lines: int,
+    distances: int,
+    of_fields: bool,
     extents: Array,
+    wraps: bool,
 ) -> None:
     """Swendsen-Wang: bonds, then labels, then one flip or colour for each cluster not bound to the ghost spin."""
     sites = field.shape[1]
@@ -126,6 +150,8 @@ def swendsen_wang_steps(
     held = np.zeros(sites, np.int64)
     moment = np.zeros(sites, np.int64)
     modes = np.zeros((sites, 2 * extents.shape[0]), np.int64)
+    columns = sums.shape[2] if sums.size > 0 else 0
+    of_clusters = columns - distances if columns > 5 else columns  # the others count pairs
     for index in range(field.shape[0]):
         spins = field[index]
         rung = index % rungs
@@ -146,15 +172,17 @@ def swendsen_wang_steps(
             for i in range(sites):
                 if spins[i] == ghost_spin and happens(key, _GHOST, i, ghost[rung], replica, step):
                     held[root_of(parent, i)] = 1
-            if sums.size > 0 and sums.shape[2] > 2 and (t + 1) % every == 0:
+            if of_clusters > 2 and (t + 1) % every == 0:
+                row = sums[(t + 1) // every - 1, index]
                 moment[:] = 0
                 modes[:] = 0
                 for i in range(sites):
                     root = root_of(parent, i)
                     moment[root] += spins[i]
-                    if sums.shape[2] == 5:
+                    if of_clusters == 5:
                         add_site(np.int64(spins[i]), i, extents, phases, modes[root])
-                add_cluster_moments(moment, modes, sums[(t + 1) // every - 1, index])
+                add_cluster_moments(moment, modes, row[:of_clusters])
+                add_line_pairs(spins, parent, wraps, extents[-1], lines, step, row[of_clusters:])
             for i in range(sites):
                 root = root_of(parent, i)
                 if root == i:
@@ -163,7 +191,8 @@ def swendsen_wang_steps(
                     spins[i] = colour_of(key, i, q, replica, step) if root == i else spins[root]
                 elif held[root] == 0 and turns(key, root, replica, step):
                     spins[i] = -spins[i]
-            measure_when_due(field, neighbours, q, index, t + 1, every, sums)
+            if of_fields:
+                measure_when_due(field, neighbours, q, index, t + 1, every, sums)
 
 
 def is_active(key: Words, number: int, site: int, slot: int, probability: Words, replica: int, step: int) -> bool:

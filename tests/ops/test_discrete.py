@@ -125,7 +125,7 @@ def chain_after_one_step(backend: str, name: str, key: int, step: int, bond: int
     if name == "wolff":
         operations.wolff_steps(batch, *bonds, 1)
     else:
-        operations.swendsen_wang_steps(batch, *bonds, smallest_phases((5,)))
+        operations.swendsen_wang_steps(batch, *bonds, smallest_phases((5,)), 1, 3)
     return field.tobytes()
 
 

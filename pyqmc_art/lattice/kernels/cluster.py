@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice import acceptance
 from pyqmc_art.lattice.actions import Ising
-from pyqmc_art.lattice.cluster_averages import ClusterAverage, ImprovedPower, smallest_phases
+from pyqmc_art.lattice.cluster_averages import (
+    ClusterAverage,
+    ClusterSums,
+    ImprovedPower,
+    count_lines,
+    smallest_phases,
+)
+from pyqmc_art.lattice.correlation import count_distances
 from pyqmc_art.lattice.kernels.compiled import CompiledKernel, Target
 from pyqmc_art.lattice.kernels.field_cluster import FieldSwendsenWang, FieldWolff
 from pyqmc_art.ops import discrete
@@ -33,7 +40,8 @@ class _ClusterKernel(CompiledKernel):
         fields = [a.h if isinstance(a, Ising) else 0.0 for a in self.targets]
         self._ghost = acceptance.bonds([2 * a.beta * abs(h) for a, h in zip(self.targets, fields, strict=True)])
         self._ghost_spin = 1 if fields[0] >= 0 else -1
-        self._phases = smallest_phases(self.action.lattice.shape)
+        lattice = self.action.lattice
+        self._looks = smallest_phases(lattice.shape), count_lines(lattice), count_distances(lattice)
 
     def _free(self) -> bool:
         """Whether clusters take either orientation alike, and are measured: Ising spins without a field."""
@@ -76,7 +84,7 @@ class SwendsenWang(_ClusterKernel):
         return isinstance(observable, ClusterAverage) and self._free()
 
     def _run(self, batch: discrete.Batch) -> None:
-        self._operations.swendsen_wang_steps(batch, *self._bonds(), self._phases)
+        self._operations.swendsen_wang_steps(batch, *self._bonds(), *self._looks)
 
 
 class Wolff(_ClusterKernel):
@@ -118,7 +126,7 @@ class Wolff(_ClusterKernel):
     def _from_clusters(self, average: ClusterAverage, sums: NDArray[Any]) -> NDArray[np.float64]:
         # A random site's cluster of n spins is drawn with probability n / V, so <M_c^2 V / n> is that of sum_c M_c^2.
         second = sums[..., 2].copy().view(np.float64) * (self.action.lattice.sites / self.clusters)
-        return average.from_clusters(self.action, second, second, second)
+        return average.from_clusters(self.action, ClusterSums(second, second))
 
     def _run(self, batch: discrete.Batch) -> None:
         self._operations.wolff_steps(batch, *self._bonds(), self.clusters)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyqmc_art.backends import default_threads, resolve
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising, Potts
-from pyqmc_art.lattice.cluster_averages import ClusterAverage
+from pyqmc_art.lattice.cluster_averages import ClusterAverage, ClusterSums, count_columns
 from pyqmc_art.lattice.glass import SpinGlass
 from pyqmc_art.lattice.observables import SumObservable, evaluate
 from pyqmc_art.lattice.scalar import Phi4
@@ -198,8 +198,10 @@ class CompiledKernel:
         done = 0
         while done < n:
             todo = min(stretch, n - done)
-            columns = max((o.columns if isinstance(o, ClusterAverage) else 2 for o in fused), default=0)
-            sums = self._steps(stream, state, todo, every, columns, tally)
+            averages = [o for o in fused if isinstance(o, ClusterAverage)]
+            columns = count_columns(averages, self.action.lattice) if averages else 2 if fused else 0
+            of_fields = not averages or len(averages) < len(fused)
+            sums = self._steps(stream, state, todo, every, columns, tally, of_fields=of_fields)
             done += todo
             if todo < every:
                 continue
@@ -239,19 +241,26 @@ class CompiledKernel:
 
     def _from_clusters(self, average: ClusterAverage, sums: NDArray[Any]) -> NDArray[np.float64]:
         """Evaluate what is summed over clusters, behind the second column."""
-        second = sums[..., 2].astype(np.float64)
-        fourth, modes = (sums[..., min(c, sums.shape[2] - 1)].copy().view(np.float64) for c in (3, 4))
-        return average.from_clusters(self.action, second, fourth, modes)
+        return average.from_clusters(self.action, ClusterSums.read(self.action.lattice, sums))
 
     def _attempts(self) -> int:
         """What one unit of the tally is divided by, for each step: by default the sites."""
         return self.action.lattice.sites
 
     def _steps(
-        self, stream: Stream, state: State, n: int, every: int, columns: int, tally: NDArray[np.int64]
+        self,
+        stream: Stream,
+        state: State,
+        n: int,
+        every: int,
+        columns: int,
+        tally: NDArray[np.int64],
+        *,
+        of_fields: bool = True,
     ) -> NDArray[Any]:
         sums = self._empty_sums(n // every if columns else 0, len(tally), columns)
-        self._run(self._batch(stream.fold(self.name), state.step, state.field, n, every, sums, tally))
+        batch = self._batch(stream.fold(self.name), state.step, state.field, n, every, sums, tally)
+        self._run(batch if of_fields else replace(batch, of_fields=False))
         state.step += n
         return sums
 

@@ -90,7 +90,15 @@ class FieldMetropolis(_FieldSweep):
         return state.extra[WIDTH]
 
     def _steps(
-        self, stream: Stream, state: State, n: int, every: int, columns: int, tally: NDArray[np.int64]
+        self,
+        stream: Stream,
+        state: State,
+        n: int,
+        every: int,
+        columns: int,
+        tally: NDArray[np.int64],
+        *,
+        of_fields: bool = True,
     ) -> NDArray[Any]:
         sums = self._empty_sums(n // every if columns else 0, len(tally))
         batch = self._batch(stream.fold(self.name), state.step, state.field, n, every, sums, tally)

@@ -12,7 +12,7 @@ import pytest
 import pyqmc_art as qa
 from pyqmc_art.backends import list_available
 from pyqmc_art.errors import InputError
-from pyqmc_art.lattice.cluster_averages import AVERAGES, PHASE_UNIT
+from pyqmc_art.lattice.cluster_averages import AVERAGES, PHASE_UNIT, ClusterSums
 from pyqmc_art.lattice.kernels import compiled
 from pyqmc_art.lattice.kernels.cluster import SwendsenWang, Wolff
 from pyqmc_art.lattice.observables import OBSERVABLES, find
@@ -39,6 +39,7 @@ WIDE = (
 def measured(kernel: Any, replicas: int = 2, steps: int = 4) -> dict[str, Any]:
     state = kernel.init(kernel.start(STREAM.fold("start"), replicas))
     _, series, _ = kernel.advance(STREAM, state, steps, 2, find(["energy", *NAMES]))
+    assert series["improved_correlation"].shape[2] == kernel.action.lattice.shape[-1] // 2 + 1
     return {name: values.tobytes() for name, values in series.items()}
 
 
@@ -56,7 +57,7 @@ def test_the_formulas_average_over_all_orientations() -> None:
         ("improved_susceptibility", 20 * (totals**2).mean()),
         ("improved_kmin2", mixed.mean() / 2),
     ):
-        found = AVERAGES[name].from_clusters(action, second, fourth, modes)
+        found = AVERAGES[name].from_clusters(action, ClusterSums(second, fourth, modes))
         np.testing.assert_allclose(found, exact, rtol=1e-12)
 
 
@@ -71,25 +72,27 @@ def exact_draws(lattice: Any, J: float) -> tuple[Any, Any, Any, Any]:
     return action, fields, weights, fields[np.searchsorted(np.cumsum(weights), chance).clip(max=len(fields) - 1)]
 
 
-def judge(kernel: Any, name: str, lattice: Any, J: float) -> tuple[float, float, float]:
-    """Deviation from the enumeration in standard errors, and the spreads of improved and plain values."""
+def judge(kernel: Any, name: str, lattice: Any, J: float) -> tuple[Any, Any, Any]:
+    """Deviations from the enumeration in standard errors, and the spreads of improved and plain values."""
     action, fields, weights, starts = exact_draws(lattice, J)
     values = OBSERVABLES[name](action, fields)
     _, series, _ = kernel.advance(STREAM, kernel.init(starts), 1, 1, find([f"improved_{name}"]))
     found = series[f"improved_{name}"][0]
     exact = weights @ values
-    error = found.std() / np.sqrt(len(found))
-    return abs(found.mean() - exact) / (error + 1e-12), found.std(), np.sqrt(weights @ values**2 - exact**2)
+    spread = found.std(axis=0)
+    error = spread / np.sqrt(len(found))
+    plain = np.sqrt(np.maximum(weights @ values**2 - exact**2, 0))
+    return abs(found.mean(axis=0) - exact) / (error + 1e-12), spread, plain
 
 
 @pytest.mark.parametrize("J", [1.0, -1.0])
 @pytest.mark.parametrize("lattice", LATTICES, ids=lambda lattice: f"{lattice.kind}-{lattice.shape}")
 def test_from_exact_starts_the_means_are_those_of_the_enumeration(lattice: Any, J: float) -> None:
     kernel = SwendsenWang(exact_draws(lattice, J)[0], threads=1)
-    for name in ("magnetization2", "magnetization4", "kmin2"):
+    for name in ("magnetization2", "magnetization4", "kmin2", "correlation"):
         deviation, improved, plain = judge(kernel, name, lattice, J)
-        assert deviation < 4.5
-        assert improved < plain
+        assert np.all(deviation < 4.5)
+        assert np.all(improved <= plain + 1e-12)
 
 
 @pytest.mark.parametrize("J", [1.0, -1.0])
@@ -195,10 +198,60 @@ def test_single_clusters_are_the_same_from_every_backend() -> None:
         )
 
 
-def test_plain_python_measures_the_same() -> None:
-    action = qa.Ising(qa.Lattice((4, 5)), 0.4, J=-1.0)
+@pytest.mark.parametrize("boundary", ["periodic", "open"])
+def test_plain_python_measures_the_same(boundary: Any) -> None:
+    action = qa.Ising(qa.Lattice((4, 5), boundary=boundary), 0.4, J=-1.0)
     one = measured(SwendsenWang(action, backend="python", threads=1))
     assert all(measured(SwendsenWang(action, backend=name, threads=1)) == one for name in list_available()[:2])
+
+
+def lose_the_end(spins: Any, parent: Any, wraps: bool, width: int, lines: int, step: int, counts: Any) -> None:
+    """Pairs are counted as if the boundary were open."""
+    plain_cluster_pairs(spins, parent, False, width, lines, step, counts)
+
+
+def forget_orientations(spins: Any, parent: Any, wraps: bool, width: int, lines: int, step: int, counts: Any) -> None:
+    """Both spins of a pair count as equal."""
+    plain_cluster_pairs(np.abs(spins), parent, wraps, width, lines, step, counts)
+
+
+plain_cluster_pairs = plain_cluster.add_line_pairs
+
+
+@pytest.mark.parametrize("fault", [lose_the_end, forget_orientations, None])
+def test_planted_faults_of_pairs_are_caught(fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lattice, J = LATTICES[0], -1.0
+    action, fields, weights, starts = exact_draws(lattice, J)
+    if fault is not None:
+        monkeypatch.setattr(plain_cluster, "add_line_pairs", fault)
+    kernel = SwendsenWang(action, backend="python")
+    _, series, _ = kernel.advance(STREAM, kernel.init(starts[:1500]), 1, 1, find(["improved_correlation"]))
+    found = series["improved_correlation"][0]
+    gap = abs(found.mean(axis=0) - weights @ OBSERVABLES["correlation"](action, fields))
+    assert np.any(gap > 4.5 * (found.std(axis=0) / np.sqrt(len(found)) + 1e-12)) == (fault is not None)
+
+
+def test_long_distances_are_quieter_than_in_the_field() -> None:
+    action = qa.Ising(qa.Lattice((64, 64)), 0.35)
+    kernel = SwendsenWang(action, threads=1)
+    state = kernel.init(kernel.start(STREAM, 8))
+    kernel.advance(STREAM, state, 50)
+    _, series, _ = kernel.advance(STREAM, state, 300, 1, find(["correlation", "improved_correlation"]))
+    plain, improved = (series[name].mean(axis=0) for name in ("correlation", "improved_correlation"))
+    difference = (plain - improved).mean(axis=0)
+    assert np.all(abs(difference) < 4.5 * (plain - improved).std(axis=0, ddof=1) / np.sqrt(8) + 1e-12)
+    assert series["improved_correlation"][..., 32].std() < series["correlation"][..., 32].std() / 2
+
+
+def test_the_sums_of_fields_do_not_depend_on_who_else_is_measured() -> None:
+    action = qa.Ising(qa.Lattice((10, 12)), 0.4)
+    wanted = (["energy"], ["improved_kmin2", "energy"], ["improved_correlation", "energy"])
+    energies = []
+    for names in wanted:
+        kernel = SwendsenWang(action)
+        _, series, _ = kernel.advance(STREAM, kernel.init(kernel.start(STREAM, 2)), 5, 1, find(names))
+        energies.append(series["energy"].tobytes())
+    assert energies == energies[:1] * 3
 
 
 @pytest.mark.parametrize(
@@ -221,7 +274,8 @@ def test_nobody_else_measures_them(name: str, action: Any) -> None:
 def test_a_run_measures_them_by_name() -> None:
     action = qa.Ising(qa.Lattice((6, 6)), 0.4)
     run = qa.sample(action, SwendsenWang(action), steps=6, every=2, replicas=3, seed=1, measure=("energy", *NAMES))
-    assert {name: run.series[name].shape for name in NAMES} == dict.fromkeys(NAMES, (3, 3))
+    shapes = {**dict.fromkeys(NAMES, (3, 3)), "improved_correlation": (3, 3, 4)}
+    assert {name: run.series[name].shape for name in NAMES} == shapes
     np.testing.assert_allclose(
         run.series["improved_susceptibility"], 36 * run.series["improved_magnetization2"], rtol=1e-12
     )

@@ -88,11 +88,16 @@ struct ClusterMoments {
   // Adds the magnetizations of the segments of a block.
   template <bool alternating>
   void add(const Segments& segments) const {
+    // Many at a time before they are added one by one.
+    std::int32_t moment[64 * margin];
+    std::uint32_t cluster[64 * margin];
     for (int j = 0; j < segments.count; ++j) {
       const std::int32_t length = static_cast<std::int32_t>(segments.at[j + 1] - segments.at[j]);
-      const int down = static_cast<int>(segments.owner[j] & 1);
-      moments[segments.owner[j] >> 1] += alternating ? (1 - 2 * down) * (length & 1) : length;
+      const std::int32_t down = static_cast<std::int32_t>(segments.owner[j] & 1);
+      moment[j] = alternating ? (1 - 2 * down) * (length & 1) : length;
+      cluster[j] = segments.owner[j] >> 1;
     }
+    for (int j = 0; j < segments.count; ++j) moments[cluster[j]] += moment[j];
   }
 
   // And their modes. What is loaded for the end of a segment serves for the beginning of the next one.

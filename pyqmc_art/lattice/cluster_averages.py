@@ -78,7 +78,7 @@ class ClusterSums:
     second: Floats
     fourth: Floats
     modes: Floats = field(default_factory=lambda: np.zeros(0))
-    pairs: Floats = field(default_factory=lambda: np.zeros(0))
+    pairs: NDArray[Any] = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def read(cls, lattice: Lattice, sums: NDArray[Any]) -> ClusterSums:
@@ -90,7 +90,7 @@ class ClusterSums:
             sums[..., 2].astype(np.float64),
             fourth,
             modes if sums.shape[-1] == 5 + with_pairs * distances else nothing,
-            sums[..., -distances:].astype(np.float64) if with_pairs else nothing,
+            sums[..., -distances:] if with_pairs else nothing,
         )
 
 

@@ -152,18 +152,19 @@ __global__ void take_moments(Clusters clusters, std::int64_t* sums) {
   const std::int64_t blocks = (clusters.words + margin - 1) / margin;
   over_words(clusters, [&clusters, sums, blocks](std::int64_t field, std::int64_t block) {
     if (block >= blocks) return;
-    std::int64_t second = 0;
-    double fourth = 0;
+    std::int64_t second = 0, small = 0;
+    double large = 0;
     for (std::int64_t k = block * margin; k < (block + 1) * margin && k < clusters.words; ++k) {
       for (std::uint64_t roots = clusters.starts(field)[k]; roots != 0; roots &= roots - 1) {
         std::int32_t& moment = clusters.moments[field * clusters.words * 64 + 64 * k + bits::lowest(roots)];
         const std::int64_t square = static_cast<std::int64_t>(moment) * moment;
         second += square;
-        fourth += static_cast<double>(square) * static_cast<double>(square);
+        if (square < large_square) small += square * square;
+        else large += static_cast<double>(square) * static_cast<double>(square);
         moment = 0;
       }
     }
-    clusters.fourths[field * blocks + block] = fourth;
+    clusters.fourths[field * blocks + block] = static_cast<double>(small) + large;
     add_to(sums + 4 * field + 2, second);
   });
 }

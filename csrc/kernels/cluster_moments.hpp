@@ -75,9 +75,6 @@ struct ClusterMoments {
         fourths(given.fourths + (members.thread - members.rank) * 2 * blocks_of(words)),
         squares(fourths + blocks_of(words)) {}
 
-  // A squared magnetization: 1024 fourth powers of smaller ones add up to a whole number below 2^63.
-  static constexpr std::int64_t largest_small = 1 << 26;
-
   static std::int64_t blocks_of(std::int64_t words) { return (words + margin - 1) / margin; }
 
   void begin_at(std::int64_t site) {
@@ -155,18 +152,18 @@ struct ClusterMoments {
       std::int64_t small = 0, largest = 0;
       for (std::uint32_t n = start; n < stop; ++n) {
         const std::int64_t power = static_cast<std::int64_t>(moments[n]) * moments[n];
-        const std::int64_t own = power & -static_cast<std::int64_t>(power < largest_small);
+        const std::int64_t own = power & -static_cast<std::int64_t>(power < large_square);
         second += power;
         small += own * own;
         largest = power > largest ? power : largest;
       }
-      double fourth = static_cast<double>(small);
-      for (std::uint32_t n = start; largest >= largest_small && n < stop; ++n) {
+      double large = 0;
+      for (std::uint32_t n = start; largest >= large_square && n < stop; ++n) {
         const double power = static_cast<double>(static_cast<std::int64_t>(moments[n]) * moments[n]);
-        if (power >= static_cast<double>(largest_small)) fourth += power * power;
+        if (power >= static_cast<double>(large_square)) large += power * power;
       }
       __builtin_memset(moments + start, 0, static_cast<std::size_t>(stop - start) * sizeof *moments);
-      fourths[block] = fourth;
+      fourths[block] = static_cast<double>(small) + large;
       if constexpr (lanes > 1) squares[block] = take_modes<lanes>(start, stop);
     }
     __atomic_fetch_add(&sums[2], second, __ATOMIC_RELAXED);

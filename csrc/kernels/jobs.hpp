@@ -99,6 +99,9 @@ inline PackedShape packed_shape(const Lattice& lattice) {
   return p;
 }
 
+// A squared magnetization of a cluster: 1024 fourth powers of smaller ones add up to a whole number below 2^63.
+inline constexpr std::int64_t large_square = 1 << 26;
+
 // What one member of a team needs to look for pairs on a line: the line and a word, the line once more and as many
 // sites as there are distances, and for each of these a register; in both cases a few more.
 inline std::int64_t line_scratch(std::int64_t width, std::int64_t distances) {

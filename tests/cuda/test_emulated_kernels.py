@@ -90,17 +90,18 @@ def test_clusters_of_other_lattices(action: Any) -> None:
 @pytest.mark.usefixtures("emulated")
 @pytest.mark.parametrize("shape", [(3, 5), (40, 41), (100, 130)], ids=str)
 def test_averages_over_clusters(shape: tuple[int, ...]) -> None:
-    names = (*SUMS, "magnetization2", "magnetization4")
-    for action in (Ising(Lattice(shape), 0.44), Ising(Lattice(shape), 0.44, J=-1.0)):
+    names = (*SUMS, "improved_magnetization2", "improved_magnetization4")
+    for action in (Ising(Lattice(shape), 0.44), Ising(Lattice(shape), 0.44, J=-1.0), Ising(Lattice(shape), 0.7)):
         one, other = (trace(SwendsenWang(action, backend=b, threads=1), names) for b in ("cpp", "cuda"))
         assert one == other
 
 
 @pytest.mark.usefixtures("emulated")
-def test_modes_of_clusters_are_refused() -> None:
+@pytest.mark.parametrize("name", ["improved_kmin2", "improved_correlation"])
+def test_modes_and_pairs_of_clusters_are_refused(name: str) -> None:
     kernel = SwendsenWang(Ising(Lattice((6, 6)), 0.44), backend="cuda")
-    with pytest.raises(InputError, match="no kernel for Fourier modes of clusters"):
-        kernel.advance(STREAM, kernel.init(kernel.start(STREAM, 1)), 2, 1, find(["improved_kmin2"]))
+    with pytest.raises(InputError, match="no kernel for Fourier modes and pairs of sites of clusters"):
+        kernel.advance(STREAM, kernel.init(kernel.start(STREAM, 1)), 2, 1, find([name]))
 
 
 @pytest.mark.usefixtures("emulated")

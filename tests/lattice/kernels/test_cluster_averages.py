@@ -185,6 +185,20 @@ def test_every_backend_instruction_set_and_thread_count_measures_the_same(
             assert measured(SwendsenWang(action, backend="cpp", threads=2), replicas=1) == reference
 
 
+def test_fourth_powers_of_large_clusters_round_alike() -> None:
+    # Three domains that begin in one block of sites, each too large for whole numbers.
+    action = qa.Ising(qa.Lattice((110, 300), boundary="open"), 3.0)
+    field = np.ones((1, 110, 300), np.int8)
+    field[:, :, 97:202] = -1
+    found = []
+    for backend in (name for name in list_available() if name in ("cpp", "numba")):
+        for threads in (1, 2):
+            kernel = SwendsenWang(action, backend=backend, threads=threads)
+            _, series, _ = kernel.advance(STREAM, kernel.init(field), 3, 1, find(["improved_magnetization4"]))
+            found.append(series["improved_magnetization4"].tobytes())
+    assert found == found[:1] * len(found)
+
+
 def test_single_clusters_are_the_same_from_every_backend() -> None:
     for J in (1.0, -1.0):
         action = qa.Ising(qa.Lattice((6, 7)), 0.4, J=J)

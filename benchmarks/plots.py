@@ -67,10 +67,11 @@ def _join(name: str, x: Sequence[float], y: Sequence[float]) -> Curve:
 def _draw_kernels(rows: Sequence[Measurement]) -> Figure:
     panels = []
     for kernel, label in (
-        ("metropolis", "updates per ns"), ("swendsen-wang", "ns per site"), ("wolff", "ns per flipped site"),
+        ("metropolis", "updates per ns"), ("heat-bath", "updates per ns"),
+        ("swendsen-wang", "ns per site"), ("wolff", "ns per flipped site"),
     ):  # fmt: skip
         more = (r for r in rows if r.section == "size" and r.case.startswith(f"{kernel} on "))
-        curves = _by_size([*(r for r in rows if r.section == kernel), *more], rate=kernel == "metropolis")
+        curves = _by_size([*(r for r in rows if r.section == kernel), *more], rate=label == "updates per ns")
         if curves:
             panels.append(Panel(kernel, "L", label, tuple(curves), x_scale="log", y_scale="log"))
     return Figure("kernels", "", "", tuple(panels))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyqmc_art.art.commands import Outcome
 from pyqmc_art.art.diffusion.lora import LoraTraining, train_lora
+from pyqmc_art.art.diffusion.lora_price import price_lora
 from pyqmc_art.art.diffusion.stable_folder import open_folder
 from pyqmc_art.art.synthesis.command import Choice, Metrics, describe_task, name_resume, prepare_measure
 from pyqmc_art.art.synthesis.pool import open_pool
@@ -54,8 +55,7 @@ def train_command(
     task = describe_task(pool, training, training.size)
     announce(f"training a LoRA of rank {training.rank} for {base}, a {found.kind}, {task}")
     if dry_run:
-        total = sum(file.stat().st_size for file in found.weights) / 2**30
-        announce(f"the pipeline has {total:.3g} GiB of weights, in float32 up to twice that in memory")
+        announce(str(price_lora(base, training, threads)))
         return Outcome("nothing was trained (dry run)")
     measure = prepare_measure(pool, training, metrics, announce, threads)
     with name_resume():

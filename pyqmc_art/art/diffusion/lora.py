@@ -8,22 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pyqmc_art.art.diffusion.stable import Request, StableSynthesizer, open_stable
-from pyqmc_art.art.synthesis.course import Craft, History, Plan, follow_course
+from pyqmc_art.art.synthesis.course import Craft, History, Plan, Terms, check_sides, follow_course
 from pyqmc_art.art.synthesis.pool import Pool, as_tensor
-from pyqmc_art.art.synthesis.snapshots import Measure
 from pyqmc_art.errors import InputError
 from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.learning.pretrained import Pretrained, write_pretrained
-from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.learning.turns import Turn
-from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 
 KIND: Final = "lora"
@@ -169,13 +166,7 @@ def train_lora(
     pool: Pool,
     training: LoraTraining,
     out: str | os.PathLike[str] | None = None,
-    *,
-    measure: Measure | None = None,
-    resume: bool = False,
-    force: bool = False,
-    threads: int | None = None,
-    monitor: Monitor | None = None,
-    until: int | None = None,
+    **terms: Unpack[Terms],
 ) -> TrainedLora:
     """Train a LoRA on pictures.
 
@@ -185,11 +176,7 @@ def train_lora(
     pool : training images of ``training.size``
     training : how
     out : model directory to write, for ``generate --lora``; checkpoints lie in ``OUT.training`` until it is complete
-    measure : asked at each snapshot
-    resume : go on with an interrupted training of the same ``out``, to the very weights of an uninterrupted one
-    force : replace a model that is there
-    threads : of torch; None changes nothing
-    until : leave after so many steps, as if stopped there; nothing but the checkpoint is written then
+    terms : see :class:`pyqmc_art.art.synthesis.course.Terms`
 
     Raises
     ------
@@ -200,8 +187,7 @@ def train_lora(
     NumericalError
         When the loss stops being finite.
     """
-    if pool.images.shape[1] != training.size:
-        raise InputError(f"the images have {pool.images.shape[1]} pixels; the training takes {training.size}")
+    check_sides(pool, training.size, "the training takes")
     made = open_base(base, training)
     stream = Stream.from_seed(training.seed).fold("train lora")
     learner = LoraLearner(made.pipeline, training.rank, training.prompt, stream)
@@ -220,12 +206,8 @@ def train_lora(
         made.pipeline.to(learner.images.device)
         return made
 
-    with limit_torch(threads):
-        craft = Craft("lora", learner, learner.turns(), latents, follow, dict, show, save)
-        result, _ = follow_course(
-            craft, training, pool, out, stream=stream, tune=made.digest, measure=measure, resume=resume, force=force,
-            monitor=monitor, until=until,
-        )  # fmt: skip
+    craft = Craft("lora", learner, learner.turns(), latents, follow, dict, show, save)
+    result, _ = follow_course(craft, training, pool, out, stream=stream, tune=made.digest, **terms)
     made.pipeline.to("cpu")
     return TrainedLora(made, learner, result.loss, result.seconds)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,15 +21,9 @@ from pyqmc_art.art.diffusion.lora import LoraTraining, train_lora  # noqa: E402
 from pyqmc_art.art.diffusion.lora_price import price_lora  # noqa: E402
 from pyqmc_art.art.diffusion.stable import Request, open_stable  # noqa: E402
 from pyqmc_art.art.synthesis.pool import Pool, as_tensor  # noqa: E402
-from pyqmc_art.learning.checkpoints import list_checkpoints, read_state, write_state  # noqa: E402
+from pyqmc_art.testing.trainings import forget_part  # noqa: E402
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_pool(count=4, size=16):
@@ -80,11 +73,7 @@ def test_every_part_of_the_state_matters(lost, stable, tmp_path):
     pool = make_pool()
     whole = train_lora(stable, pool, plan())
     train_lora(stable, pool, plan(), tmp_path / "parts", until=3)
-    work = tmp_path / "parts.training"
-    state = read_state(list_checkpoints(work)[-1])
-    forgot = {k: torch.zeros_like(v) if k.startswith(lost) else v for k, v in state.tensors.items()}
-    assert any(not torch.equal(forgot[name], state.tensors[name]) for name in forgot)
-    write_state(work, replace(state, tensors=forgot))
+    forget_part(tmp_path / "parts.training", lost)
     parts = train_lora(stable, pool, plan(), tmp_path / "parts", resume=True)
     one, other = whole.learner.state_dict(), parts.learner.state_dict()
     assert any(not torch.equal(one[name], other[name]) for name in one)

@@ -85,7 +85,5 @@ def _compare(*appraisals: Any) -> Table:
         for title, one in zip(("the same target, run again", f"made at {SHIFT:g} beta"), appraisals, strict=True)
     ]
     columns = ("against a genuine run", "members recognised", *(f"p, {name}" for name in appraisals[0].p_values), "p")
-    caption = (
-        "0.5 is chance. The last p is that of all tests together, by Holm's rule, for as many tests."
-    )
+    caption = "0.5 is chance. The last p is that of all tests together, by Holm's rule, for as many tests."
     return Table("pairs", "Two pairs of ensembles", columns, tuple(rows), caption)

@@ -10,44 +10,34 @@ import torch
 from torch import Tensor, nn
 
 from pyqmc_art.art.diffusion.lora import LatentBatches, LoraLearner, LoraTraining, answer_with, open_base
-from pyqmc_art.art.synthesis.trial import invent_pool, measure_rate
-from pyqmc_art.learning.cost import estimate_cost, say_time
+from pyqmc_art.art.synthesis.trial import TrainingCost, invent_pool, measure_rate
+from pyqmc_art.learning.cost import estimate_cost
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.rng import Stream
 
 _TRIED: Final = 2
 
 
-@dataclass(frozen=True)
-class LoraCost:
-    """Price of training a LoRA.
+@dataclass(frozen=True, kw_only=True)
+class LoraCost(TrainingCost):
+    """Price of training a LoRA, with all networks of the pipeline in the memory.
+
+    The first look of the autoencoder at each picture is not counted.
 
     Attributes
     ----------
     parameters, trained : of the network, and of the changes to it
     gflop : of one look at one image; a multiplication and an addition are two
-    memory : in GiB: all networks of the pipeline, gradients, moments and what a backward pass keeps of one batch
-    images : real images shown
-    rate : images a second, measured on this machine as busy as it is
     """
 
     parameters: int
     trained: int
     gflop: float
-    memory: float
-    images: int
-    rate: float
-
-    @property
-    def seconds(self) -> float:
-        """Expected time in all, without snapshots and the first look of the autoencoder at each picture."""
-        return self.images / self.rate
 
     def __str__(self) -> str:
         return (
             f"{self.parameters / 1e6:.3g} M parameters, {self.trained / 1e6:.3g} M of them trained; {self.gflop:.3g} "
-            f"GFLOP per image and look, about twice that in training; about {self.memory:.2g} GiB of memory; "
-            f"{self.images / 1000:g} kimg at {self.rate:.3g} images/s, measured now: about {say_time(self.seconds)}"
+            f"GFLOP per image and look, about twice that in training; {self.pace}"
         )
 
 
@@ -89,7 +79,10 @@ def price_lora(base: str | os.PathLike[str], training: LoraTraining, threads: in
         rate = measure_rate(learner, learner.turns(), latents, training, stream, _TRIED)
     others = _count_weights(pipeline) - cost.parameters
     images = training.steps * training.batch
-    return LoraCost(cost.parameters, cost.trained, cost.gflop, cost.memory + others * 4 / 2**30, images, rate)
+    return LoraCost(
+        parameters=cost.parameters, trained=cost.trained, gflop=cost.gflop, memory=cost.memory + others * 4 / 2**30,
+        images=images, rate=rate,
+    )  # fmt: skip
 
 
 def _count_weights(pipeline: Any) -> int:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SHIFT: Final = 0.99
 """The forged ensemble is made at so much of the critical beta."""
+STEPS: Final = 4000
+"""Of each of two chains."""
 SURE: Final = 1e-3
 """The demo fails when two ensembles of one target are told apart at this level: once in a thousand seeds."""
 SYNTHESIS: Final = {"pictures": 160, "kimg": 6.0, "few_kimg": 4.0, "snapshots": 3, "made": 120}
@@ -58,7 +60,7 @@ def make_ensemble(path: Path, share: float, stream: Stream, monitor: Monitor) ->
     """Sample 24 x 24 Ising spins at a share of the critical beta and keep every fifth of the fields."""
     action = Ising(Lattice((24, 24)), beta=share * ISING_CRITICAL_BETA)
     sample(
-        action, SwendsenWang(action), steps=4000, warmup=200, replicas=2, seed=stream.key >> 1, save_every=5, out=path,
+        action, SwendsenWang(action), steps=STEPS, warmup=200, replicas=2, seed=stream.key >> 1, save_every=5, out=path,
         force=True, monitor=monitor,
     )  # fmt: skip
     return path

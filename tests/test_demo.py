@@ -81,6 +81,7 @@ def test_a_forged_ensemble_is_told_from_a_genuine_one_and_a_second_genuine_one_i
     assert [row[0] for row in pairs.rows] == ["the same target, run again", "made at 0.99 beta"]
     assert str(tmp_path) not in findings.answer
     # A judge that is given two genuine ensembles and calls one of them forged fails the demo, and so does a blind one.
+    monkeypatch.setattr(demo_forgeries, "STEPS", 1000)
     monkeypatch.setattr(demo_forgeries, "SHIFT", 1.0)
     assert not demo_forgeries.appraise_ensembles(tmp_path, 0, Silent())[1]
     monkeypatch.setattr(demo_forgeries, "SURE", 1.0)

@@ -16,6 +16,7 @@ from typing import Final
 from pyqmc_art import options
 from pyqmc_art.backends import default_threads, use_threads
 from pyqmc_art.demo_art import show_paintings
+from pyqmc_art.demo_forgeries import appraise_ensembles, train_synthesizer
 from pyqmc_art.errors import InputError
 from pyqmc_art.lattice.actions import Ising
 from pyqmc_art.lattice.chain import sample
@@ -37,9 +38,10 @@ AGREEMENT: Final = 4.0
 LEAD: Final = (
     "Something proposes, something exact judges, everything measured carries an error bar. This page was made by "
     "one command. On the lattice it samples the Ising model at its critical point, checks every update on this "
-    "machine against exact results, and answers two questions about dynamics and phase transitions. In the gallery "
-    "it puts simulated paintings on trial, whose makers are known: which training finds forgeries, what leaks, and "
-    "which claims have to be refused."
+    "machine against exact results, answers two questions about dynamics and phase transitions, and lets a judge "
+    "tell a forged ensemble from a genuine one. In the gallery a synthesizer learns to paint, and simulated paintings "
+    "are put on trial, whose makers are known: which training finds forgeries, what leaks, and which claims have to "
+    "be refused."
 )
 
 CLOSED: Final = "\n\nThe gallery is closed here: pip install 'pyqmc-art[art]' brings the libraries it needs."
@@ -222,6 +224,8 @@ SECTIONS: Final[tuple[Section, ...]] = (
     Section("certificate", certify_kernels),
     Section("ising-dynamics", _study("ising-dynamics")),
     Section("phase-transition", _study("phase-transition")),
+    Section("appraise", appraise_ensembles),
     Section("paintings", show_paintings, gallery=True),
+    Section("synthesis", train_synthesizer, gallery=True),
     *(Section(name, _study(name), gallery=True) for name in GALLERY),
 )

@@ -28,6 +28,7 @@ LAYERS = (
         "appraising",
         "demo",
         "demo_art",
+        "demo_forgeries",
         "__main__",
         "",
     ),

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyqmc_art import demo
+from pyqmc_art import demo, demo_forgeries, options
 from pyqmc_art.demo_art import show_paintings
 from pyqmc_art.errors import InputError
 from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Findings
 from pyqmc_art.report import page
 from pyqmc_art.store.ensemble import open_ensemble
+from pyqmc_art.studies import catalogue
 
 SAMPLE = demo.SECTIONS[0]
 
@@ -43,7 +44,9 @@ def test_sections_of_the_page() -> None:
         "certificate",
         "ising-dynamics",
         "phase-transition",
+        "appraise",
         "paintings",
+        "synthesis",
         "forgery",
         "unseen-generators",
         "unsupervised",
@@ -67,6 +70,28 @@ def test_the_gallery_begins_with_its_painters(tmp_path: Path) -> None:
     pictures = findings.figures[0].panels
     assert passed and len(pictures) == 8 and "Simulated" in findings.figures[0].caption
     assert not np.array_equal(pictures[0].values, pictures[2].values)  # another hand, the same motif
+
+
+def test_a_forged_ensemble_is_told_from_a_genuine_one_and_a_second_genuine_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    findings, passed = demo_forgeries.appraise_ensembles(tmp_path, 0, Silent())
+    pairs = findings.tables[0]
+    assert passed and "not told apart" in findings.answer
+    assert [row[0] for row in pairs.rows] == ["the same target, run again", "made at 0.99 beta"]
+    assert str(tmp_path) not in findings.answer
+    # A judge that is given two genuine ensembles and calls one of them forged fails the demo, and so does a blind one.
+    monkeypatch.setattr(demo_forgeries, "STEPS", 1000)
+    monkeypatch.setattr(demo_forgeries, "SHIFT", 1.0)
+    assert not demo_forgeries.appraise_ensembles(tmp_path, 0, Silent())[1]
+    monkeypatch.setattr(demo_forgeries, "SURE", 1.0)
+    monkeypatch.setattr(demo_forgeries, "SHIFT", 0.99)
+    assert not demo_forgeries.appraise_ensembles(tmp_path, 0, Silent())[1]
+
+
+def test_the_synthesizer_of_the_demo_is_a_study_that_there_is() -> None:
+    study = catalogue.configure("synthesis", "quick", demo_forgeries.SYNTHESIS, options.parse)
+    assert study.kinds == ("dcgan",) and study.kimg + study.few_kimg <= 10
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

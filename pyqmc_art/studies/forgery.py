@@ -55,7 +55,8 @@ class Forgery(GallerySource):
             *grid.gallery.notes,
             "Trained: a line on frozen features, never a whole network. Swin Base and EfficientNet-B0 were not tried: "
             "no weights of them are at hand.",
-            f"{self.folds} folds over works, {self.repeats} times; thresholds from inner folds of training works.",
+            f"{self.folds} folds over works, {'once' if self.repeats == 1 else f'{self.repeats} times'}; thresholds "
+            "from inner folds of training works.",
         ]
         if absent:
             notes.append(f"Left out, for want of pictures: {', '.join(absent)}.")

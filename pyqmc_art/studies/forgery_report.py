@@ -72,7 +72,7 @@ def answer(story: Story) -> str:
         for judge in grid.detectors
     ]
     best = max((grid.area(judge, WITH, FORGERY) for judge in grid.baselines), key=lambda one: one.value)
-    whose = "Simulated pictures" if grid.gallery.simulated else f"Pictures of {hand_name(grid.gallery)}"
+    whose = "Simulated pictures" if grid.gallery.simulated else f"Pictures of {hand_name(grid.gallery.hand)}"
     few = f"; {grid.count(FORGERY)} forgeries decide little" if grid.count(FORGERY) < FEW else ""
     sentences = [
         f"{whose}: human forgeries caught when trained without any, and when trained on others of them: "

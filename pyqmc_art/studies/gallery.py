@@ -40,6 +40,8 @@ SIZE: Final = 256
 SMALLEST: Final = 64
 """A picture with a shorter side than this is refused: all others would be cut down to it."""
 LAYOUTS: Final = ("auto", "zenodo")
+_PARTICLES: Final = frozenset(("van", "de", "der", "den", "von", "di", "da", "del", "della", "le", "la", "du"))
+"""Words of names that are written small."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,18 @@ class Gallery:
         )
 
 
-def hand_name(gallery: Gallery) -> str:
-    """The hand as a sentence calls it: manifests also write ``vincent_van_gogh``."""
-    return gallery.hand.replace("_", " ")
+def hand_name(hand: str) -> str:
+    """A hand as a sentence calls it: manifests also write ``vincent_van_gogh``.
+
+    Examples
+    --------
+    >>> hand_name("vincent_van_gogh"), hand_name("J. M. W. Turner")
+    ('Vincent van Gogh', 'J. M. W. Turner')
+    """
+    words = hand.replace("_", " ")
+    if words != words.lower():
+        return words
+    return " ".join(word if word in _PARTICLES else word.capitalize() for word in words.split())
 
 
 def paint_gallery(

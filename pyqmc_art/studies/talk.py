@@ -143,7 +143,8 @@ def judge_gan(grid: Grid) -> Verdict:
                 for way, regime in ((1, more), (-1, plain))
             ]
             found.append((f"{more}: {judge_name(second)} over {judge_name(first)}", grid.combine(terms)))
-            doubts.append(" and ".join(filter(None, (_doubt(grid, judge, more) for judge in (first, second)))))
+            each = (_doubt(grid, judge, more) for judge in (first, second))
+            doubts.append("; ".join(dict.fromkeys(reason for doubt in each for reason in doubt.split("; ") if reason)))
     effects = _adjust(found, doubts)
     return Verdict(claim, rule, decide_differs(effects), effects)
 
@@ -252,7 +253,9 @@ def judge_modigliani(grid: Grid) -> Verdict:
         "Refuted: one interval above 0, Holm p < 0.05."
     )
     if "modigliani" not in hand_key(grid.gallery.hand):
-        return Verdict(claim, rule, OPEN, (), f"These are pictures of {hand_name(grid.gallery)}, not of Modigliani.")
+        return Verdict(
+            claim, rule, OPEN, (), f"These are pictures of {hand_name(grid.gallery.hand)}, not of Modigliani."
+        )
     effects = find_gains(grid, "diffusion")
     sound = [one for one in effects if not one.refused]
     if any(one.positive for one in sound):

@@ -78,7 +78,7 @@ class Matrix:
 def answer(matrix: Matrix) -> str:
     """Two to four sentences."""
     grid = matrix.grid
-    whose = "Simulated pictures" if grid.gallery.simulated else f"Pictures of {hand_name(grid.gallery)}"
+    whose = "Simulated pictures" if grid.gallery.simulated else f"Pictures of {hand_name(grid.gallery.hand)}"
     sentences: list[str] = []
     for group, everybody, noun in (
         (matrix.generators, MACHINES, "generator"),
@@ -193,7 +193,8 @@ def draw(matrix: Matrix, group: tuple[Maker, ...], everybody: str, plural: str) 
                    style)
             for label, name, regimes, style in parts
         )  # fmt: skip
-        titles = tuple(f"{one.title}, n = {one.count}" for one in left)
+        # No-break spaces: below a narrow panel the number goes to a line of its own, whole.
+        titles = tuple(f"{one.title}, n\u00a0=\u00a0{one.count}" for one in left)
         panels.append(Panel(judge_name(judge), "tested", "AUC, originals v maker", curves, categories=titles))
     caption = (
         f"{_what(matrix)}0.5 is chance. 95 % intervals over works. What a maker loses by being left out is what the "

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pyqmc_art import options
 from pyqmc_art.data import tell
-from pyqmc_art.errors import InputError
-from pyqmc_art.train.pictures import ALL, MANY, MakerFlags, announce, settle
+from pyqmc_art.train.flags import ALL, MANY, needing, settle, show
+from pyqmc_art.train.pictures import NEEDED, MakerFlags
 
 if TYPE_CHECKING:
     from pyqmc_art.art.autoencoder.training import AutoencoderTraining
@@ -48,28 +47,12 @@ def autoencoder(
     settings: Annotated[AutoencoderFlags, ALL] = AutoencoderFlags(),
 ) -> int:
     """Train a variational autoencoder of pictures: for generate, and for train diffusion --autoencoder."""
-    chosen = settle(settings, config)
+    chosen = settle(settings, config, NEEDED)
     if print_config:
-        print(options.as_toml(dataclasses.asdict(chosen)))
-        return 0
-    return _train(chosen)
-
-
-def _train(chosen: AutoencoderFlags) -> int:
-    from pyqmc_art.backends import default_threads
-    from pyqmc_art.monitor import choose_monitor
-
-    try:
+        return show(chosen)
+    with needing("train autoencoder", "learn,art"):
         from pyqmc_art.art.autoencoder.command import train_command
-        from pyqmc_art.art.synthesis.command import Metrics
-    except ImportError as reason:
-        raise InputError(f"train autoencoder needs {reason.name}; pip install 'pyqmc-art[learn,art]'") from reason
-    outcome = train_command(
-        chosen.choice, _plan(chosen), Path(str(chosen.out)), weights=chosen.kl_weight, tune=chosen.tune,
-        metrics=Metrics(chosen.metrics, chosen.metrics_size), monitor=choose_monitor(), announce=announce,
-        resume=chosen.resume, force=chosen.force, dry_run=chosen.dry_run, threads=chosen.threads or default_threads(),
-    )  # fmt: skip
-    return tell(outcome)
+    return tell(train_command(chosen.errand, _plan(chosen), chosen.tune, chosen.kl_weight))
 
 
 def _plan(chosen: AutoencoderFlags) -> AutoencoderTraining:

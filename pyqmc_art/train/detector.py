@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from cyclopts import Parameter
-
 from pyqmc_art import options
 from pyqmc_art.data import tell
 from pyqmc_art.errors import InputError
+from pyqmc_art.monitor import choose_monitor
+from pyqmc_art.train.flags import ALL, MANY, TrainFlags, announce, require, show
 
 if TYPE_CHECKING:
     from pyqmc_art.art.detectors.tuning import TuneOptions
 
-_Many = Parameter(consume_multiple=True)
-_All = Parameter(name="*")
 _TUNING: Final = (
     "epochs", "learning_rate", "train_batch_size", "schedule", "warmup", "patience", "ema", "precision", "device",
     "checkpoint_every",
@@ -25,9 +23,9 @@ _TUNING: Final = (
 """Options that mean something only with ``--tune``."""
 
 
-@dataclass(frozen=True)
-class DetectorFlags:
-    """What ``train detector`` takes.
+@dataclass(frozen=True, kw_only=True)
+class DetectorFlags(TrainFlags):
+    """What ``train detector`` takes beside what all trainings take.
 
     Parameters
     ----------
@@ -35,8 +33,6 @@ class DetectorFlags:
         Manifest (.csv, .jsonl), or a folder whose sub-folders are named after roles.
     hand
         Whose originals are the positives; some words of the name are enough.
-    out
-        Model directory to write.
     contrast
         Roles of the negatives; default: every other picture.
     backbone
@@ -83,30 +79,21 @@ class DetectorFlags:
         With --tune: auto or cpu.
     checkpoint_every
         With --tune: steps between checkpoints.
-    seed
-        Of everything random.
-    threads
-        Default: OMP_NUM_THREADS, or else all cores.
-    resume
-        Go on with an interrupted training of the same --out.
-    force
-        Replace the model that is there.
     dry_run
         Say what would be done and what it costs, and stop.
     """
 
     manifest: Path | None = None
     hand: str | None = None
-    out: Path | None = None
-    contrast: Annotated[tuple[str, ...] | None, _Many] = None
+    contrast: Annotated[tuple[str, ...] | None, MANY] = None
     backbone: str = "tf_efficientnet_lite0"
     weights: str | None = None
     size: Annotated[int | None, options.WHOLE] = None
-    levels: Annotated[tuple[str, ...], _Many] = ("auto",)
+    levels: Annotated[tuple[str, ...], MANY] = ("auto",)
     square: str = "center"
     equalise: str = "auto"
     downscale: str = "auto"
-    jpeg_quality: Annotated[tuple[int, ...], _Many, options.WHOLE] = (70, 90)
+    jpeg_quality: Annotated[tuple[int, ...], MANY, options.WHOLE] = (70, 90)
     balance: str = "class"
     folds: Annotated[int, options.WHOLE] = 5
     tune: bool = False
@@ -119,12 +106,7 @@ class DetectorFlags:
     patience: Annotated[int, options.WHOLE] = 3
     ema: float | None = None
     precision: str = "no"
-    device: str = "auto"
     checkpoint_every: Annotated[int, options.WHOLE] = 100
-    seed: Annotated[int, options.WHOLE] = 0
-    threads: Annotated[int | None, options.WHOLE] = None
-    resume: bool = False
-    force: bool = False
     dry_run: bool = False
 
 
@@ -132,23 +114,19 @@ def detector(
     *,
     config: options.ConfigFile = None,
     print_config: options.PrintConfig = False,
-    settings: Annotated[DetectorFlags, _All] = DetectorFlags(),
+    settings: Annotated[DetectorFlags, ALL] = DetectorFlags(),
 ) -> int:
     """Train a judge of one hand: held-out scores beside two baselines, calibration, and a model directory."""
     given, _ = options.settle(settings, config)
     chosen = dataclasses.replace(DetectorFlags(), **given)
     _check(chosen, given)
     if print_config:
-        print(options.as_toml(dataclasses.asdict(chosen)))
-        return 0
+        return show(chosen)
     return _train(chosen)
 
 
 def _check(chosen: DetectorFlags, given: dict[str, Any]) -> None:
-    examples = {"manifest": "pictures/manifest.csv", "hand": '"Vincent van Gogh"', "out": "model"}
-    for key, example in examples.items():
-        if getattr(chosen, key) is None:
-            raise InputError(f"no {key} was given; for instance --{key} {example}")
+    require(chosen, {"manifest": "pictures/manifest.csv", "hand": '"Vincent van Gogh"', "out": "model"})
     if len(chosen.jpeg_quality) != 2:
         raise InputError(f"jpeg-quality has {len(chosen.jpeg_quality)} numbers; expected two, for instance 70 90")
     idle = [name for name in _TUNING if name in given]
@@ -159,7 +137,6 @@ def _check(chosen: DetectorFlags, given: dict[str, Any]) -> None:
 def _train(chosen: DetectorFlags) -> int:
     from pyqmc_art.art.detectors.command import EqualiseOptions, train_command
     from pyqmc_art.art.detectors.training import DetectorOptions
-    from pyqmc_art.monitor import choose_monitor
 
     what = DetectorOptions(
         str(chosen.hand), tuple(chosen.contrast or ()), chosen.backbone, chosen.weights, chosen.size,
@@ -169,7 +146,7 @@ def _train(chosen: DetectorFlags) -> int:
     low, high = chosen.jpeg_quality
     outcome = train_command(
         Path(str(chosen.manifest)), Path(str(chosen.out)), what,
-        EqualiseOptions(chosen.equalise, chosen.downscale, (low, high)), monitor=choose_monitor(), announce=_announce,
+        EqualiseOptions(chosen.equalise, chosen.downscale, (low, high)), monitor=choose_monitor(), announce=announce,
         resume=chosen.resume, force=chosen.force, dry_run=chosen.dry_run, threads=chosen.threads,
     )  # fmt: skip
     return tell(outcome)
@@ -190,7 +167,3 @@ def _read_levels(words: tuple[str, ...]) -> str | tuple[int, ...]:
     if not all(word.isascii() and word.isdecimal() and int(word) > 0 for word in words):
         raise InputError(f"levels is {' '.join(words)}; expected auto, or whole numbers of at least 1, such as 1 2 4")
     return tuple(int(word) for word in words)
-
-
-def _announce(text: str) -> None:
-    print(text, flush=True)

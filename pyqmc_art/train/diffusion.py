@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pyqmc_art import options
 from pyqmc_art.data import tell
-from pyqmc_art.errors import InputError
-from pyqmc_art.train.pictures import ALL, MakerFlags, announce, settle
+from pyqmc_art.train.flags import ALL, needing, settle, show
+from pyqmc_art.train.pictures import NEEDED, MakerFlags
 
 if TYPE_CHECKING:
     from pyqmc_art.art.diffusion.training import DiffusionTraining
@@ -60,28 +60,12 @@ def diffusion(
     settings: Annotated[DiffusionFlags, ALL] = DiffusionFlags(),
 ) -> int:
     """Train a diffusion model on pictures, or tune one: a model directory for generate, and sheets on the way."""
-    chosen = settle(settings, config)
+    chosen = settle(settings, config, NEEDED)
     if print_config:
-        print(options.as_toml(dataclasses.asdict(chosen)))
-        return 0
-    return _train(chosen)
-
-
-def _train(chosen: DiffusionFlags) -> int:
-    from pyqmc_art.backends import default_threads
-    from pyqmc_art.monitor import choose_monitor
-
-    try:
+        return show(chosen)
+    with needing("train diffusion", "learn,art"):
         from pyqmc_art.art.diffusion.command import train_command
-        from pyqmc_art.art.synthesis.command import Metrics
-    except ImportError as reason:
-        raise InputError(f"train diffusion needs {reason.name}; pip install 'pyqmc-art[learn,art]'") from reason
-    outcome = train_command(
-        chosen.choice, _plan(chosen), Path(str(chosen.out)), tune=chosen.tune,
-        metrics=Metrics(chosen.metrics, chosen.metrics_size), monitor=choose_monitor(), announce=announce,
-        resume=chosen.resume, force=chosen.force, dry_run=chosen.dry_run, threads=chosen.threads or default_threads(),
-    )  # fmt: skip
-    return tell(outcome)
+    return tell(train_command(chosen.errand, _plan(chosen), chosen.tune))
 
 
 def _plan(chosen: DiffusionFlags) -> DiffusionTraining:

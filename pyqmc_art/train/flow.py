@@ -8,22 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from cyclopts import Parameter
-
 from pyqmc_art import options
 from pyqmc_art.errors import InputError
+from pyqmc_art.monitor import choose_monitor
+from pyqmc_art.train.flags import ALL, MANY, FieldFlags, needing, require, show
 
 if TYPE_CHECKING:
     from pyqmc_art.proposals.shapes import FlowShape
     from pyqmc_art.proposals.training import FlowTraining, TrainedFlow
 
-_Many = Parameter(consume_multiple=True)
-_All = Parameter(name="*")
 
-
-@dataclass(frozen=True)
-class FlowFlags:
-    """What ``train flow`` takes.
+@dataclass(frozen=True, kw_only=True)
+class FlowFlags(FieldFlags):
+    """What ``train flow`` takes beside what all trainings on fields take.
 
     Parameters
     ----------
@@ -31,16 +28,6 @@ class FlowFlags:
         A documented training that sets all other options and says what to expect: 6x6, 8x8 or 14x14.
     action
         phi4.
-    shape
-        Extents of the lattice, periodic.
-    m2
-        Squared mass.
-    lam
-        Quartic coupling.
-    convention
-        A, B, C or D.
-    out
-        Model directory to write.
     kind
         affine or spline couplings, or continuous.
     layers
@@ -63,12 +50,8 @@ class FlowFlags:
         One flow for all m2 from the first number to the second.
     range_lam
         One flow for all lam from the first number to the second.
-    steps
-        Of the optimiser.
     train_batch_size
         Draws of one step.
-    learning_rate
-        Largest one; it falls as a cosine.
     ema
         Decay of averaged weights, which are then the result.
     forward
@@ -89,41 +72,21 @@ class FlowFlags:
         A flow of the same layers and lattice whose weights are the first ones.
     draws
         By which the result is judged.
-    device
-        auto or cpu.
-    checkpoint_every
-        Steps between checkpoints.
-    seed
-        Of everything random.
-    threads
-        Default: OMP_NUM_THREADS, or else all cores.
-    resume
-        Go on with an interrupted training of the same --out.
-    force
-        Replace the model that is there.
     """
 
     anchor: str | None = None
     action: str = "phi4"
-    shape: Annotated[tuple[int, ...] | None, _Many, options.WHOLE] = None
-    m2: float | None = None
-    lam: float | None = None
-    convention: str = "A"
-    out: Path | None = None
     kind: str = "affine"
     layers: Annotated[int, options.WHOLE] = 8
-    hidden: Annotated[tuple[int, ...], _Many, options.WHOLE] = (12, 12)
+    hidden: Annotated[tuple[int, ...], MANY, options.WHOLE] = (12, 12)
     network: str = "conv"
     bins: Annotated[int, options.WHOLE] = 8
     fourier: bool = False
     no_symmetry: bool = False
     mixture: bool = False
     mass: float | None = None
-    range_m2: Annotated[tuple[float, ...] | None, _Many] = None
-    range_lam: Annotated[tuple[float, ...] | None, _Many] = None
-    steps: Annotated[int, options.WHOLE] = 1000
-    train_batch_size: Annotated[int, options.WHOLE] = 256
-    learning_rate: float = 3e-3
+    range_m2: Annotated[tuple[float, ...] | None, MANY] = None
+    range_lam: Annotated[tuple[float, ...] | None, MANY] = None
     ema: float | None = None
     forward: float = 0.0
     samples: Annotated[int, options.WHOLE] = 8192
@@ -134,12 +97,6 @@ class FlowFlags:
     ramp: float = 0.5
     init: Path | None = None
     draws: Annotated[int, options.WHOLE] = 65_536
-    device: str = "auto"
-    checkpoint_every: Annotated[int, options.WHOLE] = 500
-    seed: Annotated[int, options.WHOLE] = 0
-    threads: Annotated[int | None, options.WHOLE] = None
-    resume: bool = False
-    force: bool = False
 
 
 _FREE: Final = ("anchor", "out", "threads", "resume", "force", "device", "checkpoint_every")
@@ -150,19 +107,16 @@ def flow(
     *,
     config: options.ConfigFile = None,
     print_config: options.PrintConfig = False,
-    settings: Annotated[FlowFlags, _All] = FlowFlags(),
+    settings: Annotated[FlowFlags, ALL] = FlowFlags(),
 ) -> int:
     """Train a flow that proposes fields: a model directory for sample --kernel flow, and how good it is."""
     given, _ = options.settle(settings, config)
     chosen = dataclasses.replace(FlowFlags(), **{**_of_anchor(given), **given})
-    for key, example in {"shape": "6 6", "m2": "-4", "lam": "8", "out": "model"}.items():
-        if getattr(chosen, key) is None:
-            raise InputError(f"no {key} was given; for instance --{key} {example}")
+    require(chosen, {"shape": "6 6", "m2": "-4", "lam": "8", "out": "model"})
     if chosen.action != "phi4":
         raise InputError(f"the action is {chosen.action!r}; flows are trained for phi4")
     if print_config:
-        print(options.as_toml(dataclasses.asdict(chosen)))
-        return 0
+        return show(chosen)
     changed = sorted(set(given) - set(_FREE))
     return _train_flow(chosen, changed)
 
@@ -176,19 +130,11 @@ def _of_anchor(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train_flow(chosen: FlowFlags, changed: list[str]) -> int:
-    from pyqmc_art.backends import default_threads
-    from pyqmc_art.lattice.geometry import Lattice
-    from pyqmc_art.lattice.scalar import Phi4
-    from pyqmc_art.monitor import choose_monitor
-
-    action = Phi4(Lattice(chosen.shape or ()), chosen.m2 or 0.0, chosen.lam or 0.0, chosen.convention)
-    try:
+    with needing("train flow", "learn"):
         from pyqmc_art.proposals.training import train_flow
-    except ImportError as reason:
-        raise InputError(f"train flow needs {reason.name}; pip install 'pyqmc-art[learn]'") from reason
     found = train_flow(
-        action, _training(chosen), str(chosen.out), resume=chosen.resume, force=chosen.force,
-        threads=chosen.threads or default_threads(), monitor=choose_monitor(),
+        chosen.scalar, _training(chosen), str(chosen.out), resume=chosen.resume, force=chosen.force,
+        threads=chosen.cores, monitor=choose_monitor(),
     )  # fmt: skip
     _tell(found, chosen, changed)
     return 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pyqmc_art import options
 from pyqmc_art.data import tell
 from pyqmc_art.errors import InputError
-from pyqmc_art.train.pictures import ALL, MANY, MakerFlags, announce, settle
+from pyqmc_art.train.flags import ALL, MANY, needing, settle, show
+from pyqmc_art.train.pictures import NEEDED, MakerFlags
 
 if TYPE_CHECKING:
     from pyqmc_art.art.gan.training import GanTraining
@@ -66,30 +66,14 @@ def gan(
     settings: Annotated[GanFlags, ALL] = GanFlags(),
 ) -> int:
     """Train a GAN on pictures, or tune one on a few: a model directory for generate, and sheets on the way."""
-    chosen = settle(settings, config)
+    chosen = settle(settings, config, NEEDED)
     if len(chosen.phases) != 2:
         raise InputError(f"phases has {len(chosen.phases)} numbers; expected two, for instance 100 100")
     if print_config:
-        print(options.as_toml(dataclasses.asdict(chosen)))
-        return 0
-    return _train(chosen)
-
-
-def _train(chosen: GanFlags) -> int:
-    from pyqmc_art.backends import default_threads
-    from pyqmc_art.monitor import choose_monitor
-
-    try:
+        return show(chosen)
+    with needing("train gan", "learn,art"):
         from pyqmc_art.art.gan.command import train_command
-        from pyqmc_art.art.synthesis.command import Metrics
-    except ImportError as reason:
-        raise InputError(f"train gan needs {reason.name}; pip install 'pyqmc-art[learn,art]'") from reason
-    outcome = train_command(
-        chosen.choice, _plan(chosen), Path(str(chosen.out)), tune=chosen.tune,
-        metrics=Metrics(chosen.metrics, chosen.metrics_size), monitor=choose_monitor(), announce=announce,
-        resume=chosen.resume, force=chosen.force, dry_run=chosen.dry_run, threads=chosen.threads or default_threads(),
-    )  # fmt: skip
-    return tell(outcome)
+    return tell(train_command(chosen.errand, _plan(chosen), chosen.tune))
 
 
 def _plan(chosen: GanFlags) -> GanTraining:

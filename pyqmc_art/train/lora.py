@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pyqmc_art import options
 from pyqmc_art.data import tell
-from pyqmc_art.errors import InputError
-from pyqmc_art.train.pictures import ALL, PictureFlags, announce, settle
+from pyqmc_art.train.flags import ALL, needing, settle, show
+from pyqmc_art.train.pictures import NEEDED, PictureFlags
 
 if TYPE_CHECKING:
     from pyqmc_art.art.diffusion.lora import LoraTraining
@@ -54,31 +53,12 @@ def lora(
     settings: Annotated[LoraFlags, ALL] = LoraFlags(),
 ) -> int:
     """Train small changes to a local Stable Diffusion network on pictures, for generate --lora."""
-    chosen = settle(settings, config)
-    for key, example in {"base": "stable-diffusion-2", "prompt": "'a painting by me'"}.items():
-        if getattr(chosen, key) is None:
-            raise InputError(f"no {key} was given; for instance --{key} {example}")
+    chosen = settle(settings, config, {**NEEDED, "base": "stable-diffusion-2", "prompt": "'a painting by me'"})
     if print_config:
-        print(options.as_toml(dataclasses.asdict(chosen)))
-        return 0
-    return _train(chosen)
-
-
-def _train(chosen: LoraFlags) -> int:
-    from pyqmc_art.backends import default_threads
-    from pyqmc_art.monitor import choose_monitor
-
-    try:
+        return show(chosen)
+    with needing("train lora", "text"):
         from pyqmc_art.art.diffusion.lora_command import train_command
-        from pyqmc_art.art.synthesis.command import Metrics
-    except ImportError as reason:
-        raise InputError(f"train lora needs {reason.name}; pip install 'pyqmc-art[text]'") from reason
-    outcome = train_command(
-        Path(str(chosen.base)), chosen.choice, _plan(chosen), Path(str(chosen.out)),
-        metrics=Metrics(chosen.metrics, chosen.metrics_size), monitor=choose_monitor(), announce=announce,
-        resume=chosen.resume, force=chosen.force, dry_run=chosen.dry_run, threads=chosen.threads or default_threads(),
-    )  # fmt: skip
-    return tell(outcome)
+    return tell(train_command(chosen.errand, _plan(chosen), Path(str(chosen.base))))
 
 
 def _plan(chosen: LoraFlags) -> LoraTraining:

@@ -3,26 +3,24 @@
 Annotations are objects here, not text: the command line looks at them from the modules of the sub-classes.
 """
 
-import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pyqmc_art import options
-from pyqmc_art.errors import InputError
+from pyqmc_art.monitor import choose_monitor
+from pyqmc_art.train.flags import MANY, TrainFlags, announce
 
 if TYPE_CHECKING:
-    from pyqmc_art.art.synthesis.command import Choice
+    from pyqmc_art.art.synthesis.command import Errand
 
-MANY = Parameter(consume_multiple=True)
-ALL = Parameter(name="*")
-_Flags = TypeVar("_Flags", bound="PictureFlags")
+NEEDED: Final[Mapping[str, str]] = {"manifest": "pictures/manifest.csv", "out": "model"}
+"""Flags that all of these commands need, with an example."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureFlags:
+class PictureFlags(TrainFlags):
     """Which pictures, how long, and what is written on the way.
 
     Parameters
@@ -35,8 +33,6 @@ class PictureFlags:
         Only pictures by this hand; some words of the name are enough.
     levels
         Cells along each side for every level of the pyramid that a picture is cut into.
-    out
-        Model directory to write.
     kimg
         Thousands of images shown in this training.
     train_batch_size
@@ -51,20 +47,8 @@ class PictureFlags:
         What looks at the pictures of a sheet: auto, lite0, random, pixels, or none.
     metrics_size
         Side in pixels at which it looks.
-    checkpoint_every
-        Steps between checkpoints.
-    device
-        auto or cpu.
     precision
         no (float32), or bf16: faster where the processor multiplies such numbers, and slightly other weights.
-    seed
-        Of everything random.
-    threads
-        Default: OMP_NUM_THREADS, or else all cores.
-    resume
-        Go on with an interrupted training of the same --out.
-    force
-        Replace the model that is there.
     dry_run
         Say what would be done and what it costs, and stop.
     """
@@ -73,7 +57,6 @@ class PictureFlags:
     role: Annotated[tuple[str, ...] | None, MANY] = None
     hand: str | None = None
     levels: Annotated[tuple[int, ...], MANY, options.WHOLE] = (1,)
-    out: Path | None = None
     kimg: float = 50.0
     train_batch_size: Annotated[int | None, options.WHOLE] = None
     learning_rate: float | None = None
@@ -82,20 +65,19 @@ class PictureFlags:
     metrics: str = "auto"
     metrics_size: Annotated[int, options.WHOLE] = 64
     checkpoint_every: Annotated[int, options.WHOLE] = 200
-    device: str = "auto"
     precision: str = "no"
-    seed: Annotated[int, options.WHOLE] = 0
-    threads: Annotated[int | None, options.WHOLE] = None
-    resume: bool = False
-    force: bool = False
     dry_run: bool = False
 
     @property
-    def choice(self) -> "Choice":
-        """The pictures that were chosen."""
-        from pyqmc_art.art.synthesis.command import Choice
+    def errand(self) -> "Errand":
+        """What the command is told beside how to train."""
+        from pyqmc_art.art.synthesis.command import Choice, Errand, Metrics
 
-        return Choice(Path(str(self.manifest)), self.role or (), self.hand, self.levels)
+        return Errand(
+            choice=Choice(Path(str(self.manifest)), self.role or (), self.hand, self.levels), out=Path(str(self.out)),
+            metrics=Metrics(self.metrics, self.metrics_size), monitor=choose_monitor(), announce=announce,
+            resume=self.resume, force=self.force, dry_run=self.dry_run, threads=self.cores,
+        )  # fmt: skip
 
     @property
     def pace(self) -> dict[str, Any]:
@@ -120,24 +102,3 @@ class MakerFlags(PictureFlags):
 
     tune: Path | None = None
     average: float = 1.0
-
-
-def settle(settings: _Flags, config: Path | None) -> _Flags:
-    """Join flags and a configuration file, and require what is needed.
-
-    Raises
-    ------
-    InputError
-        Without a manifest, or without a place for the model.
-    """
-    given, _ = options.settle(settings, config)
-    chosen = dataclasses.replace(type(settings)(), **given)
-    for key, example in {"manifest": "pictures/manifest.csv", "out": "model"}.items():
-        if getattr(chosen, key) is None:
-            raise InputError(f"no {key} was given; for instance --{key} {example}")
-    return chosen
-
-
-def announce(text: str) -> None:
-    """Tell at once what will be done."""
-    print(text, flush=True)

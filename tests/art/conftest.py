@@ -1,4 +1,4 @@
-"""Tiny random Stable Diffusion pipelines: the classes of the large ones, a tokenizer of single letters."""
+"""Tiny random Stable Diffusion pipelines (the classes of the large ones, a tokenizer of letters), and one thread."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import json
 import string
 
 import pytest
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Networks of tests are so small that threads only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def write_tokenizer(folder):

@@ -32,33 +32,13 @@ from pyqmc_art.art.diffusion.models import Manner, load_codec, load_diffusion  #
 from pyqmc_art.art.diffusion.training import DiffusionTraining, train_diffusion  # noqa: E402
 from pyqmc_art.art.synthesis.curves import read_curves  # noqa: E402
 from pyqmc_art.art.synthesis.generation import write_pictures  # noqa: E402
-from pyqmc_art.art.synthesis.pool import Pool, as_tensor  # noqa: E402
-from pyqmc_art.learning.checkpoints import list_checkpoints, read_state, write_state  # noqa: E402
+from pyqmc_art.art.synthesis.pool import as_tensor  # noqa: E402
+from pyqmc_art.testing.trainings import forget_part, make_discs  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SHAPE = AutoencoderShape(16, 8, 1, 4)
 STREAM = Stream.from_seed(13)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """These networks are so small that threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def make_pool(count=12, size=16, seed=0):
-    """Discs of various colours on plain ground."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:size, :size]
-    images = np.empty((count, size, size, 3), np.uint8)
-    for image in images:
-        centre, radius = rng.uniform(size / 4, 3 * size / 4, 2), rng.uniform(size / 8, size / 3)
-        inside = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < radius**2
-        image[:] = np.where(inside[..., None], rng.integers(150, 256, 3), rng.integers(0, 100, 3))
-    names = tuple(f"{k}.png" for k in range(count))
-    return Pool(images, np.arange(count), names, tuple(f"{seed}-{k}" for k in range(count)))
 
 
 def plan(**more):
@@ -114,7 +94,7 @@ def test_every_parameter_learns(shape):
 
 def test_resume_is_bit_exact(tmp_path):
     """2 N steps == N steps, resume, N steps: weights, averages, moments, counter, log with its curves, sheets."""
-    pool, training = make_pool(), plan(snapshot_kimg=0.024)
+    pool, training = make_discs(), plan(snapshot_kimg=0.024)
     whole = train_autoencoder(pool, training, tmp_path / "whole")
     train_autoencoder(pool, training, tmp_path / "parts", until=4)
     parts = train_autoencoder(pool, training, tmp_path / "parts", resume=True)
@@ -135,19 +115,15 @@ def test_resume_is_bit_exact(tmp_path):
 
 @pytest.mark.parametrize("lost", ["optimizer network/", "model/average.", "model/images"])
 def test_every_part_of_the_state_matters(lost, tmp_path):
-    pool, training = make_pool(), plan(kimg=0.036)
+    pool, training = make_discs(), plan(kimg=0.036)
     whole = train_autoencoder(pool, training)
     train_autoencoder(pool, training, tmp_path / "parts", until=3)
-    work = tmp_path / "parts.training"
-    state = read_state(list_checkpoints(work)[-1])
-    forgot = {k: torch.zeros_like(v) if k.startswith(lost) else v for k, v in state.tensors.items()}
-    assert any(not torch.equal(forgot[name], state.tensors[name]) for name in forgot)
-    write_state(work, replace(state, tensors=forgot))
+    forget_part(tmp_path / "parts.training", lost)
     assert differing(weights(whole), weights(train_autoencoder(pool, training, tmp_path / "parts", resume=True)))
 
 
 def test_the_bound_rises_and_more_weight_means_less_divergence():
-    pool = make_pool(24)
+    pool = make_discs(24)
     before = judge_bound(pool, STREAM)(build_autoencoder(SHAPE, STREAM))
     found = {w: train_autoencoder(pool, plan(kimg=0.6, kl_weight=w, learning_rate=3e-3)).bound for w in (0.1, 10.0)}
     assert all(one["bound (nats)"] > before["bound (nats)"] + 100 for one in found.values())
@@ -156,7 +132,7 @@ def test_the_bound_rises_and_more_weight_means_less_divergence():
 
 
 def test_a_seed_means_one_picture_and_it_is_written_with_where_it_comes_from(tmp_path):
-    trained = train_autoencoder(make_pool(), plan(kimg=0.012), tmp_path / "model")
+    trained = train_autoencoder(make_discs(), plan(kimg=0.012), tmp_path / "model")
     synthesizer = load_autoencoder(tmp_path / "model")
     assert synthesizer.digest == trained.synthesizer.digest
     many = synthesizer.draw(range(40)).astype(int)
@@ -169,19 +145,19 @@ def test_a_seed_means_one_picture_and_it_is_written_with_where_it_comes_from(tmp
 
 
 def test_tuning_goes_on_counting(tmp_path):
-    train_autoencoder(make_pool(), plan(), tmp_path / "raw")
-    tuned = train_autoencoder(make_pool(seed=3), plan(kimg=0.012), tmp_path / "tuned", tune=tmp_path / "raw")
+    train_autoencoder(make_discs(), plan(), tmp_path / "raw")
+    tuned = train_autoencoder(make_discs(seed=3), plan(kimg=0.012), tmp_path / "tuned", tune=tmp_path / "raw")
     assert tuned.synthesizer.kimg == pytest.approx(0.060)
     assert load_autoencoder(tmp_path / "tuned").kimg == pytest.approx(0.060)
     with pytest.raises(InputError, match="cannot be tuned as"):
-        train_autoencoder(make_pool(), plan(shape=AutoencoderShape(16, 8, 1, 3)), tune=tmp_path / "raw")
+        train_autoencoder(make_discs(), plan(shape=AutoencoderShape(16, 8, 1, 3)), tune=tmp_path / "raw")
 
 
 # -- latent diffusion
 
 
 def test_a_codec_scales_what_is_denoised_and_undoes_it(tmp_path):
-    pool = make_pool(40)
+    pool = make_discs(40)
     train_autoencoder(pool, plan(kimg=0.6, kl_weight=0.01, learning_rate=3e-3), tmp_path / "model")
     codec = open_codec(tmp_path / "model", pool)
     images = as_tensor(pool.images)
@@ -193,11 +169,11 @@ def test_a_codec_scales_what_is_denoised_and_undoes_it(tmp_path):
     torch.testing.assert_close(codec.decode(x), plain, rtol=0, atol=1e-3)
     assert float((plain - images).square().mean()) < float(images.var()) / 2
     with pytest.raises(InputError, match="takes 16 pixels; the images have 32"):
-        open_codec(tmp_path / "model", make_pool(size=32))
+        open_codec(tmp_path / "model", make_discs(size=32))
 
 
 def test_latent_diffusion_is_resumed_bit_for_bit_and_carries_its_autoencoder(tmp_path):
-    pool = make_pool()
+    pool = make_discs()
     train_autoencoder(pool, plan(), tmp_path / "auto")
     training = DiffusionTraining(
         DenoiserShape(16, 8), autoencoder=str(tmp_path / "auto"), kimg=0.048, batch=6, checkpoint_every=0, device="cpu",
@@ -213,14 +189,14 @@ def test_latent_diffusion_is_resumed_bit_for_bit_and_carries_its_autoencoder(tmp
     assert (synthesizer.name, synthesizer.role) == ("latent-diffusion", "diffusion")
     assert synthesizer.digest == whole.synthesizer.digest
     assert abs(synthesizer.draw(range(3)).astype(int) - whole.synthesizer.draw(range(3))).max() <= 1
-    tuned = train_diffusion(make_pool(seed=1), replace(training, autoencoder="", kimg=0.012), tune=tmp_path / "parts")
+    tuned = train_diffusion(make_discs(seed=1), replace(training, autoencoder="", kimg=0.012), tune=tmp_path / "parts")
     assert not differing(load_codec(tmp_path / "parts").state_dict(), tuned.learner.codec.state_dict())
     with pytest.raises(InputError, match="leave autoencoder out"):
         train_diffusion(pool, replace(training, autoencoder=str(tmp_path / "gone")), tune=tmp_path / "parts")
 
 
 def test_an_autoencoder_that_was_trained_anew_is_not_resumed_with(tmp_path):
-    pool = make_pool()
+    pool = make_discs()
     train_autoencoder(pool, plan(), tmp_path / "auto")
     training = DiffusionTraining(DenoiserShape(16, 8), autoencoder=str(tmp_path / "auto"), kimg=0.048, batch=6)
     train_diffusion(pool, training, tmp_path / "model", until=2)
@@ -238,7 +214,7 @@ def test_an_autoencoder_that_was_trained_anew_is_not_resumed_with(tmp_path):
         (lambda: AutoencoderShape(latent=0), "latent is 0"),
         (lambda: plan(kl_weight=-1.0), "kl_weight is -1"),
         (lambda: plan(average=float("nan")), "average is nan"),
-        (lambda: train_autoencoder(make_pool(size=32), plan()), "the networks take 16"),
+        (lambda: train_autoencoder(make_discs(size=32), plan()), "the networks take 16"),
     ],
 )
 def test_bad_input_is_refused(make, said):

@@ -21,18 +21,11 @@ from pyqmc_art.art.diffusion.models import Manner, load_diffusion  # noqa: E402
 from pyqmc_art.art.diffusion.training import DiffusionTraining, find_classes, train_diffusion  # noqa: E402
 from pyqmc_art.art.synthesis.generation import write_pictures  # noqa: E402
 from pyqmc_art.art.synthesis.pool import Pool  # noqa: E402
-from pyqmc_art.learning.checkpoints import list_checkpoints, read_state, write_state  # noqa: E402
+from pyqmc_art.testing.trainings import forget_part  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 STREAM = Stream.from_seed(12)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """These networks are so small that threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make_pool(count=12, size=16, seed=0, roles=("original", "proxy")):
@@ -89,11 +82,7 @@ def test_every_part_of_the_state_matters(lost, tmp_path):
     pool, training = make_pool(), plan(kimg=0.036)
     whole = train_diffusion(pool, training)
     train_diffusion(pool, training, tmp_path / "parts", until=3)
-    work = tmp_path / "parts.training"
-    state = read_state(list_checkpoints(work)[-1])
-    forgot = {k: torch.zeros_like(v) if k.startswith(lost) else v for k, v in state.tensors.items()}
-    assert any(not torch.equal(forgot[name], state.tensors[name]) for name in forgot)
-    write_state(work, replace(state, tensors=forgot))
+    forget_part(tmp_path / "parts.training", lost)
     assert differing(weights(whole), weights(train_diffusion(pool, training, tmp_path / "parts", resume=True)))
 
 

@@ -25,33 +25,13 @@ from pyqmc_art.art.gan.models import load_gan  # noqa: E402
 from pyqmc_art.art.gan.rules import Rules  # noqa: E402
 from pyqmc_art.art.gan.training import GanTraining, train_gan  # noqa: E402
 from pyqmc_art.art.synthesis.generation import write_pictures  # noqa: E402
-from pyqmc_art.art.synthesis.pool import Pool, as_pixels, as_tensor  # noqa: E402
-from pyqmc_art.learning.checkpoints import list_checkpoints, read_state, write_state  # noqa: E402
+from pyqmc_art.art.synthesis.pool import as_pixels, as_tensor  # noqa: E402
 from pyqmc_art.learning.fit import fit  # noqa: E402
+from pyqmc_art.testing.trainings import forget_part, make_discs  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 STREAM = Stream.from_seed(11)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """These networks are so small that threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def make_pool(count=12, size=32, seed=0):
-    """Discs of various colours on plain ground."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:size, :size]
-    images = np.empty((count, size, size, 3), np.uint8)
-    for image in images:
-        centre, radius = rng.uniform(size / 4, 3 * size / 4, 2), rng.uniform(size / 8, size / 4)
-        inside = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < radius**2
-        image[:] = np.where(inside[..., None], rng.integers(150, 256, 3), rng.integers(0, 100, 3))
-    names = tuple(f"{k}.png" for k in range(count))
-    return Pool(images, np.arange(count), names, tuple(f"{seed}-{k}" for k in range(count)))
 
 
 def plan(kind, **more):
@@ -76,7 +56,7 @@ def differing(one, other):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_frozen_player_does_not_change_by_one_bit(kind):
     training = plan(kind)
-    pool = make_pool()
+    pool = make_discs(size=32)
     rules = replace(training.rules, phases=(3, 2))
     game = Game(*build_players(training.shape, STREAM), rules)
     seen = []
@@ -97,7 +77,7 @@ def test_a_frozen_player_does_not_change_by_one_bit(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_resume_is_bit_exact(kind, tmp_path):
     """2 N steps == N steps, resume, N steps: weights, averages, moments, ADA, counters, log, sheets."""
-    pool, training = make_pool(), plan(kind, snapshot_kimg=0.024)
+    pool, training = make_discs(size=32), plan(kind, snapshot_kimg=0.024)
     whole = train_gan(pool, training, tmp_path / "whole")
     assert training.steps == 8
     train_gan(pool, training, tmp_path / "parts", until=4)
@@ -123,19 +103,15 @@ def test_resume_is_bit_exact(kind, tmp_path):
 @pytest.mark.parametrize("lost", ["optimizer critic/", "optimizer generator/", "model/average.", "model/signs"])
 def test_every_part_of_the_state_matters(lost, tmp_path):
     """The power of the test above: a checkpoint that forgets one part gives another training."""
-    pool, training = make_pool(), plan("stylegan2", kimg=0.036)
+    pool, training = make_discs(size=32), plan("stylegan2", kimg=0.036)
     whole = train_gan(pool, training)
     train_gan(pool, training, tmp_path / "parts", until=3)
-    work = tmp_path / "parts.training"
-    state = read_state(list_checkpoints(work)[-1])
-    forgot = {k: torch.zeros_like(v) if k.startswith(lost) else v for k, v in state.tensors.items()}
-    assert any(not torch.equal(forgot[name], state.tensors[name]) for name in forgot)
-    write_state(work, replace(state, tensors=forgot))
+    forget_part(tmp_path / "parts.training", lost)
     assert differing(weights(whole), weights(train_gan(pool, training, tmp_path / "parts", resume=True)))
 
 
 def test_ctrl_c_leaves_what_resume_needs_and_a_new_training_no_old_sheets(tmp_path):
-    pool, training = make_pool(), plan("dcgan", snapshot_kimg=0.018)
+    pool, training = make_discs(size=32), plan("dcgan", snapshot_kimg=0.018)
     whole = train_gan(pool, training, tmp_path / "model")
 
     def press(synthesizer):
@@ -153,31 +129,33 @@ def test_ctrl_c_leaves_what_resume_needs_and_a_new_training_no_old_sheets(tmp_pa
 
 
 def test_another_plan_is_not_resumed(tmp_path):
-    pool = make_pool()
+    pool = make_discs(size=32)
     train_gan(pool, plan("dcgan"), tmp_path / "model", until=2)
     with pytest.raises(InputError, match="holds an interrupted training"):
         train_gan(pool, plan("dcgan"), tmp_path / "model")
     with pytest.raises(InputError, match="other rules"):
         train_gan(pool, plan("dcgan", rules=Rules(loss="hinge")), tmp_path / "model", resume=True)
     with pytest.raises(InputError, match="other pictures"):
-        train_gan(make_pool(seed=1), plan("dcgan"), tmp_path / "model", resume=True)
+        train_gan(make_discs(size=32, seed=1), plan("dcgan"), tmp_path / "model", resume=True)
     longer = train_gan(pool, plan("dcgan", kimg=0.06), tmp_path / "model", resume=True)
     assert int(longer.game.images) == 60
 
 
 def test_tuning_goes_on_counting_and_freeze_d_keeps_its_stages(tmp_path):
-    raw = train_gan(make_pool(), plan("dcgan"), tmp_path / "raw")
+    raw = train_gan(make_discs(size=32), plan("dcgan"), tmp_path / "raw")
     assert raw.synthesizer.role == "raw-gan"
-    tuned = train_gan(make_pool(seed=3), plan("dcgan", freeze=2, kimg=0.012), tmp_path / "tuned", tune=tmp_path / "raw")
+    tuned = train_gan(
+        make_discs(size=32, seed=3), plan("dcgan", freeze=2, kimg=0.012), tmp_path / "tuned", tune=tmp_path / "raw"
+    )
     assert tuned.synthesizer.role == "tuned-gan"
     assert tuned.synthesizer.kimg == pytest.approx(0.060)
     assert [stage["stage"] for stage in tuned.synthesizer.history] == ["pre-train", "tune"]
     moved = differing(dict(raw.game.critic.named_parameters()), dict(tuned.game.critic.named_parameters()))
     assert {name.split(".")[1] for name in moved} == {"2", "3"}
     with pytest.raises(InputError, match="cannot be tuned as"):
-        train_gan(make_pool(size=64), plan("dcgan", shape=GanShape("dcgan", 64, 4, 8)), tune=tmp_path / "raw")
+        train_gan(make_discs(size=64), plan("dcgan", shape=GanShape("dcgan", 64, 4, 8)), tune=tmp_path / "raw")
     with pytest.raises(InputError, match="freeze is 9"):
-        train_gan(make_pool(), plan("dcgan", freeze=9))
+        train_gan(make_discs(size=32), plan("dcgan", freeze=9))
 
 
 def test_the_balance_is_judged_and_a_winner_held_back():
@@ -198,7 +176,7 @@ def test_a_discriminator_that_wins_is_told_of(tmp_path):
     rules = Rules("minimax", "none", phases=(400, 1))
     shape = GanShape("dcgan", 16, 4, 8)
     training = plan("dcgan", shape=shape, rules=rules, kimg=1.2, batch=4, learning_rate=2e-3)
-    trained = train_gan(make_pool(size=16), training, tmp_path / "model")
+    trained = train_gan(make_discs(size=16), training, tmp_path / "model")
     assert trained.balance == "discriminator"
     lines = [json.loads(line) for line in (tmp_path / "model" / "log.jsonl").read_text().splitlines()]
     assert "discriminator" in {line.get("winning") for line in lines}
@@ -224,7 +202,7 @@ def test_pixels_and_tensors_are_each_others_inverse():
 
 
 def test_batches_are_functions_of_their_number_and_half_is_mirrored():
-    pool = make_pool(40)
+    pool = make_discs(40, 32)
     give = pool.batches(40, True, STREAM)
     assert torch.equal(give(3), give(3))
     plain = pool.batches(40, False, STREAM)
@@ -235,7 +213,7 @@ def test_batches_are_functions_of_their_number_and_half_is_mirrored():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_seed_means_one_picture_whatever_else_is_asked_for(kind, tmp_path):
-    train_gan(make_pool(), plan(kind, kimg=0.012), tmp_path / "model")
+    train_gan(make_discs(size=32), plan(kind, kimg=0.012), tmp_path / "model")
     synthesizer = load_gan(tmp_path / "model")
     three = synthesizer.draw([5, 2, 9])
     assert np.array_equal(synthesizer.draw([2])[0], three[1])
@@ -248,7 +226,7 @@ def test_a_seed_means_one_picture_whatever_else_is_asked_for(kind, tmp_path):
 
 
 def test_pictures_are_written_with_where_they_come_from(tmp_path):
-    trained = train_gan(make_pool(), plan("dcgan", kimg=0.012), tmp_path / "model")
+    trained = train_gan(make_discs(size=32), plan("dcgan", kimg=0.012), tmp_path / "model")
     write_pictures(replace(load_gan(tmp_path / "model"), truncation=0.7), tmp_path / "made", range(3, 6))
     found = Manifest.read(tmp_path / "made" / "manifest.csv")
     assert [row.seed for row in found] == ["3", "4", "5"]
@@ -293,4 +271,4 @@ def test_bad_plans_are_refused():
     with pytest.raises(InputError, match="kimg is 0"):
         plan("dcgan", kimg=0.0)
     with pytest.raises(InputError, match="the networks take 32"):
-        train_gan(make_pool(size=64), plan("dcgan"))
+        train_gan(make_discs(size=64), plan("dcgan"))

@@ -18,16 +18,9 @@ from pyqmc_art.art.gan.catalogue import KINDS, GanShape, build_players  # noqa: 
 from pyqmc_art.art.gan.layers import ModulatedConv2d, downsample, upsample  # noqa: E402
 from pyqmc_art.art.gan.objectives import LOSSES, discriminate, find_value, generate, penalise_slope  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STREAM = Stream.from_seed(11)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """These networks are so small that threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def differing(one, other):

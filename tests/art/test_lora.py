@@ -18,16 +18,12 @@ import torch  # noqa: E402
 from safetensors.numpy import load_file  # noqa: E402
 
 from pyqmc_art.art.diffusion.lora import LoraTraining, train_lora  # noqa: E402
+from pyqmc_art.art.diffusion.lora_price import price_lora  # noqa: E402
 from pyqmc_art.art.diffusion.stable import Request, open_stable  # noqa: E402
 from pyqmc_art.art.synthesis.pool import Pool, as_tensor  # noqa: E402
+from pyqmc_art.testing.trainings import forget_part  # noqa: E402
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_pool(count=4, size=16):
@@ -69,6 +65,41 @@ def test_resume_is_bit_exact_and_what_is_written_changes_pictures(which, request
     assert config["kind"] == "lora"
     assert config["configuration"]["history"][0]["images"] == 12
     assert len(list((tmp_path / "whole.snapshots").glob("*.png"))) == 1
+
+
+@pytest.mark.parametrize("lost", ["optimizer changes/", "model/changes.", "model/images"])
+def test_every_part_of_the_state_matters(lost, stable, tmp_path):
+    """The power of the test above: a checkpoint that forgets one part gives another training."""
+    pool = make_pool()
+    whole = train_lora(stable, pool, plan())
+    train_lora(stable, pool, plan(), tmp_path / "parts", until=3)
+    forget_part(tmp_path / "parts.training", lost)
+    parts = train_lora(stable, pool, plan(), tmp_path / "parts", resume=True)
+    one, other = whole.learner.state_dict(), parts.learner.state_dict()
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_another_plan_is_not_resumed(stable, tmp_path):
+    train_lora(stable, make_pool(), plan(), tmp_path / "model", until=2)
+    with pytest.raises(InputError, match="other rank"):
+        train_lora(stable, make_pool(), plan(rank=2), tmp_path / "model", resume=True)
+
+
+@pytest.mark.parametrize("which", ["stable", "stable_large"])
+def test_the_price_counts_what_there_is_and_twice_the_side_is_four_times_the_work(which, request):
+    base = request.getfixturevalue(which)
+    cost = price_lora(base, plan(kimg=0.5), threads=1)
+    learner = train_lora(base, make_pool(), plan(kimg=0.002)).learner
+    unet = learner.outside["pipeline"].unet
+    assert cost.trained == sum(p.numel() for p in learner.changes.parameters()) > 0
+    assert cost.parameters == sum(p.numel() for p in unet.parameters())
+    assert cost.images == 500
+    assert cost.rate > 0
+    assert cost.seconds == pytest.approx(500 / cost.rate)
+    # Attention grows faster than the number of places, projections of the sentence not at all.
+    wide = price_lora(base, plan(size=32), threads=1)
+    assert 3 * cost.gflop < wide.gflop < 8 * cost.gflop
+    assert wide.memory > cost.memory
 
 
 def test_the_loss_falls_and_the_network_itself_stays_as_it_is(stable):
@@ -124,6 +155,8 @@ def test_the_command_trains_and_generate_takes_it(call, stable, tmp_path):
     status, out, err = call([*words, "--dry-run"])
     assert (status, err) == (0, "")
     assert "a stable-diffusion, at 16 x 16 on 3 pictures" in out
+    assert all(word in out for word in ("GFLOP per image", "GiB of memory", "images/s, measured now: about"))
+    assert not list(tmp_path.glob("changes*"))
     status, out, err = call(words)
     assert (status, err) == (0, "")
     assert "0.008 kimg shown" in out

@@ -34,6 +34,8 @@ from pyqmc_art.art.detectors.training import DetectorOptions, train_detector  # 
 from pyqmc_art.art.detectors.tuning import TuneOptions, hold_out_works, tune_network  # noqa: E402
 from pyqmc_art.learning.cost import estimate_cost  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STREAM = Stream.from_seed(8)
 TINY = "test_efficientnet"
 
@@ -47,15 +49,6 @@ def texture(role, number, size=48):
 def tiny(**more):
     return NetworkExtractor.make(**{"name": TINY, "weights": "random", "size": 32, "levels": (1,), "square": "center",
                                     "stream": STREAM} | more)  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """These networks are so small that threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

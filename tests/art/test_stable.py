@@ -23,13 +23,7 @@ from safetensors.numpy import load_file, save_file  # noqa: E402
 from pyqmc_art.art.diffusion.stable import Request, open_stable  # noqa: E402
 from pyqmc_art.art.diffusion.stable_folder import looks_stable, open_folder  # noqa: E402
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from pyqmc_art.studies import catalogue
 from pyqmc_art.studies.ising_dynamics import IsingDynamics
 from pyqmc_art.studies.phase_transition import PhaseTransition
 
+WRITTEN_DOWN = Path(__file__).resolve().parents[2] / "docs" / "studies"
 TINY_DYNAMICS = {
     "betas": [0.48],
     "sizes": [4, 6],
@@ -66,6 +67,18 @@ def test_every_preset_can_be_built_and_written_down(name: str, preset: str) -> N
     study = catalogue.configure(name, preset, {}, options.parse)
     assert set(study.presets) == {"quick", "full"}
     assert study.name == name
+
+
+@pytest.mark.skipif(not WRITTEN_DOWN.is_dir(), reason="this copy of the tests lies outside a checkout: no docs")
+def test_configurations_of_the_documentation_are_understood() -> None:
+    files = sorted(WRITTEN_DOWN.glob("*.toml"))
+    assert [file.name for file in files] == ["painter.toml", "van-gogh.toml"]
+    names = ("forgery", "unseen-generators")
+    for file in files:
+        found = options.read_configuration(file, catalogue.keys(names))
+        for study in (configure(name, **found) for name in names):
+            assert study.synthesizers == "trained"
+            assert (study.manifest is None) == (file.name == "painter.toml")
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_the_matrix_marks_who_was_in_training(matrix: Matrix) -> None:
     left = next(t for t in unseen_report.tables(matrix) if t.name == "left-out-generators")
     assert {row[1]: row[2] for row in left.rows} == {"SDXL": 16, "Flux": 16}
     assert {row[0] for row in left.rows} == {"residual statistics", "equalised metadata", "subject", "file metadata"}
-    assert "Pictures of master" in unseen_report.answer(matrix) and "decide little" in unseen_report.answer(matrix)
+    assert "Pictures of Master" in unseen_report.answer(matrix) and "decide little" in unseen_report.answer(matrix)
 
 
 def test_it_runs_on_the_painter(tmp_path: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,96 +11,66 @@ from pyqmc_art.art.autoencoder.models import load_autoencoder
 from pyqmc_art.art.autoencoder.price import price_autoencoder
 from pyqmc_art.art.autoencoder.training import AutoencoderTraining, train_autoencoder
 from pyqmc_art.art.commands import Outcome
-from pyqmc_art.art.synthesis.command import (
-    Choice,
-    Metrics,
-    describe_task,
-    name_resume,
-    prepare_measure,
-    tell_numbers,
-    tell_place,
-    tell_rate,
-)
+from pyqmc_art.art.synthesis.command import Errand, Task, describe_task, run_errand, tell_training
+from pyqmc_art.art.synthesis.course import Terms
 from pyqmc_art.art.synthesis.curves import read_curves, read_memory
-from pyqmc_art.art.synthesis.pool import Pool, open_pool
-from pyqmc_art.art.synthesis.snapshots import Measure
+from pyqmc_art.art.synthesis.pool import Pool
 from pyqmc_art.errors import InputError
-from pyqmc_art.learning.pretrained import check_target
-from pyqmc_art.protocols import Monitor
 from pyqmc_art.stats.estimate import Estimate
 
 
 def train_command(
-    choice: Choice,
-    training: AutoencoderTraining,
-    out: str | os.PathLike[str],
-    *,
-    metrics: Metrics,
-    weights: Sequence[float] = (),
-    tune: Path | None = None,
-    monitor: Monitor | None = None,
-    announce: Callable[[str], None] = print,
-    resume: bool = False,
-    force: bool = False,
-    dry_run: bool = False,
-    threads: int | None = None,
+    errand: Errand, training: AutoencoderTraining, tune: Path | None = None, weights: Sequence[float] = ()
 ) -> Outcome:
     """Train or tune an autoencoder, or one for each weight of the divergence, and say what came of it.
 
     Parameters
     ----------
-    choice : the pictures
+    errand : what was asked for; of a sweep ``out`` is the folder of model directories ``kl-WEIGHT``
     training : how
-    out : model directory; of a sweep the folder of model directories ``kl-WEIGHT``
-    metrics : measured at each snapshot, against the pictures themselves
-    weights : of the divergence; several make a sweep, none takes that of ``training``
     tune : model directory to start from
-    announce : told what will be done and what it costs, before it starts
-    dry_run : stop after the announcements
+    weights : of the divergence; several make a sweep, none takes that of ``training``
 
     Raises
     ------
-    InputError
-        For pictures or options that cannot be used.
-    Interrupted
-        After Ctrl-C; the same command with ``--resume`` goes on.
+    InputError, Interrupted
+        As :func:`pyqmc_art.art.synthesis.command.run_errand`.
     """
     plans = {weight: replace(training, kl_weight=weight) for weight in weights or (training.kl_weight,)}
     if len(plans) < len(weights):
         raise InputError(f"kl_weight is {' '.join(f'{w:g}' for w in weights)}; expected none twice")
-    places = {weight: Path(out) / f"kl-{weight:g}" if len(plans) > 1 else Path(out) for weight in plans}
-    done = {weight for weight, place in places.items() if resume and len(plans) > 1 and place.exists()}
-    for weight in plans.keys() - done:
-        check_target(places[weight], force)
-    pool = open_pool(choice.manifest, training.shape.size, choice.roles, choice.hand, choice.levels, monitor)
-    announce(_introduce(pool, training, tune, list(plans)))
-    if dry_run:
-        announce(str(price_autoencoder(training, len(plans), threads)))
-        return Outcome("nothing was trained (dry run)")
-    measure = prepare_measure(pool, training, metrics, announce, threads)
-    told, problems = [], []
-    for weight, plan in plans.items():
-        place = places[weight]
-        if weight not in done:
-            with name_resume():
-                told.append(_train(pool, plan, place, tune, measure, resume, force, threads, monitor))
-        memory, copies = read_memory(place)
-        problems += [memory] if copies else []
-    if len(plans) > 1:
-        told.append(tell_sweep(places))
-    return Outcome("\n".join(told), tuple(problems))
+    sweep = len(plans) > 1
+    places = {weight: errand.out / f"kl-{weight:g}" if sweep else errand.out for weight in plans}
+    left = {weight: place for weight, place in places.items() if not (errand.resume and sweep and place.exists())}
+
+    def prepare(pool: Pool) -> Task:
+        def train(terms: Terms) -> Outcome:
+            told = [
+                _train(pool, plans[weight], place, tune, terms) if weight in left else _recall(place)
+                for weight, place in places.items()
+            ]
+            reports = [one.report for one in told if one.report] + ([tell_sweep(places)] if sweep else [])
+            return Outcome("\n".join(reports), tuple(problem for one in told for problem in one.problems))
+
+        return Task(
+            _introduce(pool, training, tune, list(plans)),
+            lambda: price_autoencoder(training, len(plans), errand.threads),
+            train,
+        )
+
+    return run_errand(errand, training, training.shape.size, prepare, left.values())
 
 
-def _train(
-    pool: Pool, plan: AutoencoderTraining, place: Path, tune: Path | None, measure: Measure | None, resume: bool,
-    force: bool, threads: int | None, monitor: Monitor | None,
-) -> str:  # fmt: skip
-    trained = train_autoencoder(
-        pool, plan, place, tune=tune, measure=measure, resume=resume, force=force, threads=threads, monitor=monitor
-    )
-    synthesizer = trained.synthesizer
-    rate = tell_rate(synthesizer, int(synthesizer.history[-1]["images"]), trained.seconds)
-    return f"{rate}\n{tell_place(synthesizer, place)}{tell_numbers(place, read_memory(place)[0])}"
+def _train(pool: Pool, plan: AutoencoderTraining, place: Path, tune: Path | None, terms: Terms) -> Outcome:
+    trained = train_autoencoder(pool, plan, place, tune=tune, **terms)
+    images = int(trained.synthesizer.history[-1]["images"])
+    return tell_training(trained.synthesizer, images, trained.seconds, place)
+
+
+def _recall(place: Path) -> Outcome:
+    """Of a model that is there already only what its last snapshot found wrong."""
+    memory, copies = read_memory(place)
+    return Outcome("", (memory,) if copies else ())
 
 
 def tell_sweep(places: dict[float, Path]) -> str:

@@ -11,43 +11,31 @@ from torch import Tensor, nn
 from pyqmc_art.art.autoencoder.learner import AutoencoderLearner
 from pyqmc_art.art.autoencoder.network import Autoencoder, build_autoencoder
 from pyqmc_art.art.autoencoder.training import AutoencoderTraining
-from pyqmc_art.art.synthesis.trial import invent_pool, measure_rate
-from pyqmc_art.learning.cost import estimate_cost, say_time
+from pyqmc_art.art.synthesis.trial import TrainingCost, invent_pool, measure_rate
+from pyqmc_art.learning.cost import estimate_cost
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.rng import Stream
 
 _TRIED: Final = 4
 
 
-@dataclass(frozen=True)
-class AutoencoderCost:
-    """Price of training an autoencoder.
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderCost(TrainingCost):
+    """Price of training an autoencoder, of a sweep in all its trainings; with the averaged weights in the memory.
 
     Attributes
     ----------
     parameters : of the networks
     gflop : of one image there and back; a multiplication and an addition are two
-    memory : in GiB: weights, the averaged ones, gradients, moments and what a backward pass keeps of one batch
-    images : real images shown, of a sweep in all its trainings
-    rate : images a second, measured on this machine as busy as it is
     """
 
     parameters: int
     gflop: float
-    memory: float
-    images: int
-    rate: float
-
-    @property
-    def seconds(self) -> float:
-        """Expected time in all, without snapshots."""
-        return self.images / self.rate
 
     def __str__(self) -> str:
         return (
             f"{self.parameters / 1e6:.3g} M parameters, {self.gflop:.3g} GFLOP per image there and back, three times "
-            f"that in training; about {self.memory:.2g} GiB of memory; {self.images / 1000:g} kimg at {self.rate:.3g} "
-            f"images/s, measured now: about {say_time(self.seconds)}"
+            f"that in training; {self.pace}"
         )
 
 
@@ -81,4 +69,6 @@ def price_autoencoder(training: AutoencoderTraining, trainings: int = 1, threads
         rate = measure_rate(learner, learner.turns(), batches, training, stream, _TRIED)
     weights = cost.parameters * 4 / 2**30
     images = training.steps * training.batch * trainings
-    return AutoencoderCost(cost.parameters, cost.gflop, cost.memory + weights, images, rate)
+    return AutoencoderCost(
+        parameters=cost.parameters, gflop=cost.gflop, memory=cost.memory + weights, images=images, rate=rate
+    )

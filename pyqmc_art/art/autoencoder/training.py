@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Unpack
 
 from pyqmc_art.art.autoencoder.learner import AutoencoderLearner, judge_bound
 from pyqmc_art.art.autoencoder.models import (
@@ -16,13 +16,11 @@ from pyqmc_art.art.autoencoder.models import (
     save_autoencoder,
 )
 from pyqmc_art.art.autoencoder.network import AutoencoderShape, build_autoencoder
-from pyqmc_art.art.synthesis.course import Craft, Plan, follow_course
+from pyqmc_art.art.synthesis.course import Craft, Plan, Terms, check_sides, follow_course
 from pyqmc_art.art.synthesis.pool import Pool
-from pyqmc_art.art.synthesis.snapshots import Measure
 from pyqmc_art.errors import InputError
 from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.learning.threads import limit_torch
-from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 
 _WARMUP: Final = 100
@@ -73,12 +71,7 @@ def train_autoencoder(
     out: str | os.PathLike[str] | None = None,
     *,
     tune: str | os.PathLike[str] | None = None,
-    measure: Measure | None = None,
-    resume: bool = False,
-    force: bool = False,
-    threads: int | None = None,
-    monitor: Monitor | None = None,
-    until: int | None = None,
+    **terms: Unpack[Terms],
 ) -> TrainedAutoencoder:
     """Train an autoencoder, or tune one.
 
@@ -89,11 +82,7 @@ def train_autoencoder(
     out : model directory to write; checkpoints lie in ``OUT.training`` until it is complete, snapshots in
         ``OUT.snapshots``
     tune : model directory to start from; its images go on being counted
-    measure : asked at each snapshot, beside the bound
-    resume : go on with an interrupted training of the same ``out``, to the very weights of an uninterrupted one
-    force : replace a model that is there
-    threads : of torch; None changes nothing
-    until : leave after so many steps, as if stopped there; nothing but the checkpoint is written then
+    terms : see :class:`pyqmc_art.art.synthesis.course.Terms`
 
     Raises
     ------
@@ -105,8 +94,7 @@ def train_autoencoder(
         When a loss stops being finite.
     """
     shape = training.shape
-    if pool.images.shape[1] != shape.size:
-        raise InputError(f"the images have {pool.images.shape[1]} pixels; the networks take {shape.size}")
+    check_sides(pool, shape.size)
     stream = Stream.from_seed(training.seed).fold("train autoencoder")
     learner = AutoencoderLearner(build_autoencoder(shape, stream), training.kl_weight)
     history = () if tune is None else load_learner(learner, tune)
@@ -116,15 +104,12 @@ def train_autoencoder(
         learner.follow(training.batch, begun, training.average * 1000)
         return {}
 
-    with limit_torch(threads):
+    with limit_torch(terms.get("threads")):
         craft = Craft(
             "autoencoder", learner, learner.turns(), pool.batches(training.batch, training.mirror, stream), follow,
             lambda: judge(learner.average), lambda whole: make_synthesizer(learner, whole),
             lambda whole, folder, log, replace: save_autoencoder(learner, whole, folder, log, replace),
         )  # fmt: skip
-        result, history = follow_course(
-            craft, training, pool, out, stream=stream, tune=tune, history=history, measure=measure, resume=resume,
-            force=force, monitor=monitor, until=until,
-        )  # fmt: skip
+        result, history = follow_course(craft, training, pool, out, stream=stream, tune=tune, history=history, **terms)
         synthesizer = make_synthesizer(learner, history)
         return TrainedAutoencoder(synthesizer, learner, judge(learner.average), result.seconds)

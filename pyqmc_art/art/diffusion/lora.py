@@ -8,22 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pyqmc_art.art.diffusion.stable import Request, StableSynthesizer, open_stable
-from pyqmc_art.art.synthesis.course import Craft, History, Plan, follow_course
+from pyqmc_art.art.synthesis.course import Craft, History, Plan, Terms, check_sides, follow_course
 from pyqmc_art.art.synthesis.pool import Pool, as_tensor
-from pyqmc_art.art.synthesis.snapshots import Measure
 from pyqmc_art.errors import InputError
 from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.learning.pretrained import Pretrained, write_pretrained
-from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.learning.turns import Turn
-from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 
 KIND: Final = "lora"
@@ -132,19 +129,26 @@ def _understand(pipeline: Any, prompt: str) -> dict[str, Tensor]:
 
 def _loss(learner: Any, x: Tensor) -> Tensor:
     """Mean square of what the changed network lacks at random levels of noise."""
-    unet, scheduler, n = learner.outside["pipeline"].unet.to(x.device), learner.scheduler, len(x)
-    t = torch.randint(0, scheduler.config.num_train_timesteps, (n,)).to(x.device)
+    scheduler = learner.scheduler
+    t = torch.randint(0, scheduler.config.num_train_timesteps, (len(x),)).to(x.device)
     e = torch.randn(x.shape).to(x.device)
+    answer = answer_with(learner, scheduler.add_noise(x, e, t), t)
+    wanted = scheduler.get_velocity(x, e, t) if scheduler.config.prediction_type == "v_prediction" else e
+    loss: Tensor = (answer - wanted).square().mean()
+    return loss
+
+
+def answer_with(learner: LoraLearner, x: Tensor, t: Tensor) -> Tensor:
+    """Let the changed network answer for the sentence: x is a mixture (n, channels, side, side), t its times (n,)."""
+    unet, n = learner.outside["pipeline"].unet.to(x.device), len(x)
     words = learner.told["words"].to(x.device).expand(n, -1, -1)
     more: dict[str, Any] = {}
     if "whole" in learner.told:
         side = float(x.shape[-1] * learner.outside["pipeline"].vae_scale_factor)
         times = torch.tensor([[side, side, 0, 0, side, side]]).to(x.device).expand(n, -1)
         more["added_cond_kwargs"] = {"text_embeds": learner.told["whole"].to(x.device).expand(n, -1), "time_ids": times}
-    answer = unet(scheduler.add_noise(x, e, t), t, encoder_hidden_states=words, return_dict=False, **more)[0]
-    wanted = scheduler.get_velocity(x, e, t) if scheduler.config.prediction_type == "v_prediction" else e
-    loss: Tensor = (answer - wanted).square().mean()
-    return loss
+    answer: Tensor = unet(x, t, encoder_hidden_states=words, return_dict=False, **more)[0]
+    return answer
 
 
 @dataclass(frozen=True)
@@ -162,13 +166,7 @@ def train_lora(
     pool: Pool,
     training: LoraTraining,
     out: str | os.PathLike[str] | None = None,
-    *,
-    measure: Measure | None = None,
-    resume: bool = False,
-    force: bool = False,
-    threads: int | None = None,
-    monitor: Monitor | None = None,
-    until: int | None = None,
+    **terms: Unpack[Terms],
 ) -> TrainedLora:
     """Train a LoRA on pictures.
 
@@ -178,11 +176,7 @@ def train_lora(
     pool : training images of ``training.size``
     training : how
     out : model directory to write, for ``generate --lora``; checkpoints lie in ``OUT.training`` until it is complete
-    measure : asked at each snapshot
-    resume : go on with an interrupted training of the same ``out``, to the very weights of an uninterrupted one
-    force : replace a model that is there
-    threads : of torch; None changes nothing
-    until : leave after so many steps, as if stopped there; nothing but the checkpoint is written then
+    terms : see :class:`pyqmc_art.art.synthesis.course.Terms`
 
     Raises
     ------
@@ -193,18 +187,11 @@ def train_lora(
     NumericalError
         When the loss stops being finite.
     """
-    if find_spec("peft") is None:
-        raise InputError("LoRA needs peft; pip install 'pyqmc-art[text]'")
-    if pool.images.shape[1] != training.size:
-        raise InputError(f"the images have {pool.images.shape[1]} pixels; the training takes {training.size}")
-    made = open_stable(base, training.request)
-    made.pipeline.to("cpu")
-    kind = made.pipeline.scheduler.config.prediction_type
-    if kind not in ("epsilon", "v_prediction"):
-        raise InputError(f"the network of {base} answers {kind!r}; a LoRA is trained for epsilon or v_prediction")
+    check_sides(pool, training.size, "the training takes")
+    made = open_base(base, training)
     stream = Stream.from_seed(training.seed).fold("train lora")
     learner = LoraLearner(made.pipeline, training.rank, training.prompt, stream)
-    latents = _Latents(made.pipeline, pool, training, stream)
+    latents = LatentBatches(made.pipeline, pool, training, stream)
 
     def follow(step: int) -> Mapping[str, float | str]:
         learner.images += training.batch
@@ -219,17 +206,31 @@ def train_lora(
         made.pipeline.to(learner.images.device)
         return made
 
-    with limit_torch(threads):
-        craft = Craft("lora", learner, learner.turns(), latents, follow, dict, show, save)
-        result, _ = follow_course(
-            craft, training, pool, out, stream=stream, tune=made.digest, measure=measure, resume=resume, force=force,
-            monitor=monitor, until=until,
-        )  # fmt: skip
+    craft = Craft("lora", learner, learner.turns(), latents, follow, dict, show, save)
+    result, _ = follow_course(craft, training, pool, out, stream=stream, tune=made.digest, **terms)
     made.pipeline.to("cpu")
     return TrainedLora(made, learner, result.loss, result.seconds)
 
 
-class _Latents:
+def open_base(base: str | os.PathLike[str], training: LoraTraining) -> StableSynthesizer:
+    """Open the pipeline that is changed.
+
+    Raises
+    ------
+    InputError
+        For a pipeline that cannot be used, or without peft.
+    """
+    if find_spec("peft") is None:
+        raise InputError("LoRA needs peft; pip install 'pyqmc-art[text]'")
+    made = open_stable(base, training.request)
+    made.pipeline.to("cpu")
+    kind = made.pipeline.scheduler.config.prediction_type
+    if kind not in ("epsilon", "v_prediction"):
+        raise InputError(f"the network of {base} answers {kind!r}; a LoRA is trained for epsilon or v_prediction")
+    return made
+
+
+class LatentBatches:
     """Batches of what the autoencoder of a pipeline makes of pictures, looked at once and for all."""
 
     def __init__(self, pipeline: Any, pool: Pool, training: LoraTraining, stream: Stream) -> None:

@@ -14,45 +14,33 @@ from pyqmc_art.art.diffusion.codec import Codec
 from pyqmc_art.art.diffusion.denoiser import Denoiser
 from pyqmc_art.art.diffusion.models import CHUNK, make_synthesizer
 from pyqmc_art.art.diffusion.training import DiffusionTraining, build_learner, give_batches
-from pyqmc_art.art.synthesis.trial import invent_pool, measure_rate
-from pyqmc_art.learning.cost import estimate_cost, say_time
+from pyqmc_art.art.synthesis.trial import TrainingCost, invent_pool, measure_rate
+from pyqmc_art.learning.cost import estimate_cost
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.rng import Stream
 
 _TRIED: Final = 4
 
 
-@dataclass(frozen=True)
-class DiffusionCost:
-    """Price of training a diffusion model.
+@dataclass(frozen=True, kw_only=True)
+class DiffusionCost(TrainingCost):
+    """Price of training a diffusion model, with the averaged weights in the memory.
 
     Attributes
     ----------
     parameters : of the network
     gflop : of one look at one image; a multiplication and an addition are two
-    memory : in GiB: weights, the averaged ones, gradients, moments and what a backward pass keeps of one batch
-    images : real images shown
-    rate : images a second, measured on this machine as busy as it is
-    made : pictures made in a second, likewise
+    made : pictures made in a second, measured likewise
     """
 
     parameters: int
     gflop: float
-    memory: float
-    images: int
-    rate: float
     made: float
-
-    @property
-    def seconds(self) -> float:
-        """Expected time in all, without snapshots."""
-        return self.images / self.rate
 
     def __str__(self) -> str:
         return (
             f"{self.parameters / 1e6:.3g} M parameters, {self.gflop:.3g} GFLOP per image and look, three times that "
-            f"in training; about {self.memory:.2g} GiB of memory; {self.images / 1000:g} kimg at {self.rate:.3g} "
-            f"images/s, measured now: about {say_time(self.seconds)}; {self.made:.3g} pictures/s are made"
+            f"in training; {self.pace}; {self.made:.3g} pictures/s are made"
         )
 
 
@@ -97,5 +85,6 @@ def price_diffusion(
         made = CHUNK / (time.perf_counter() - begun)
     weights = cost.parameters * 4 / 2**30
     return DiffusionCost(
-        cost.parameters, cost.gflop, cost.memory + weights, training.steps * training.batch, rate, made
-    )
+        parameters=cost.parameters, gflop=cost.gflop, memory=cost.memory + weights,
+        images=training.steps * training.batch, rate=rate, made=made,
+    )  # fmt: skip

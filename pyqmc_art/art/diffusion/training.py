@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 import torch
@@ -26,14 +26,12 @@ from pyqmc_art.art.diffusion.models import (
     read_shape,
     save_diffusion,
 )
-from pyqmc_art.art.synthesis.course import Craft, Plan, follow_course
+from pyqmc_art.art.synthesis.course import Craft, Plan, Terms, check_sides, follow_course
 from pyqmc_art.art.synthesis.pool import Pool, as_tensor
-from pyqmc_art.art.synthesis.snapshots import Measure
 from pyqmc_art.art.synthesis.weights import digest_of
 from pyqmc_art.errors import InputError
 from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.learning.threads import limit_torch
-from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 
 _WARMUP: Final = 100
@@ -95,12 +93,7 @@ def train_diffusion(
     out: str | os.PathLike[str] | None = None,
     *,
     tune: str | os.PathLike[str] | None = None,
-    measure: Measure | None = None,
-    resume: bool = False,
-    force: bool = False,
-    threads: int | None = None,
-    monitor: Monitor | None = None,
-    until: int | None = None,
+    **terms: Unpack[Terms],
 ) -> TrainedDiffusion:
     """Train a diffusion model, or tune one.
 
@@ -111,11 +104,7 @@ def train_diffusion(
     out : model directory to write; checkpoints lie in ``OUT.training`` until it is complete, snapshots in
         ``OUT.snapshots``
     tune : model directory to start from; its images go on being counted
-    measure : asked at each snapshot
-    resume : go on with an interrupted training of the same ``out``, to the very weights of an uninterrupted one
-    force : replace a model that is there
-    threads : of torch; None changes nothing
-    until : leave after so many steps, as if stopped there; nothing but the checkpoint is written then
+    terms : see :class:`pyqmc_art.art.synthesis.course.Terms`
 
     Raises
     ------
@@ -127,8 +116,7 @@ def train_diffusion(
         When a loss stops being finite.
     """
     shape = training.shape
-    if pool.images.shape[1] != shape.size:
-        raise InputError(f"the images have {pool.images.shape[1]} pixels; the network takes {shape.size}")
+    check_sides(pool, shape.size, "the network takes")
     stream = Stream.from_seed(training.seed).fold("train diffusion")
     classes, labels = find_classes(pool, training.classes, tune)
     codec = choose_codec(pool, training, tune)
@@ -141,16 +129,13 @@ def train_diffusion(
         learner.follow(training.batch, begun, training.average * 1000)
         return {}
 
-    with limit_torch(threads):
+    with limit_torch(terms.get("threads")):
         craft = Craft(
             "diffusion", learner, learner.turns(), give_batches(pool, learner.codec, labels, training, stream), follow,
             dict, lambda whole: make_synthesizer(learner, shape, classes, whole, training.made),
             lambda whole, folder, log, replace: save_diffusion(learner, shape, classes, whole, folder, log, replace),
         )  # fmt: skip
-        result, history = follow_course(
-            craft, training, pool, out, stream=stream, tune=tune, history=history, measure=measure, resume=resume,
-            force=force, monitor=monitor, until=until,
-        )  # fmt: skip
+        result, history = follow_course(craft, training, pool, out, stream=stream, tune=tune, history=history, **terms)
         synthesizer = make_synthesizer(learner, shape, classes, history, training.made)
     return TrainedDiffusion(synthesizer, learner, result.loss, result.seconds)
 

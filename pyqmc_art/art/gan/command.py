@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pyqmc_art.art.commands import Outcome
 from pyqmc_art.art.gan.price import price_gan
 from pyqmc_art.art.gan.training import GanTraining, TrainedGan, train_gan
-from pyqmc_art.art.synthesis.command import (
-    Choice,
-    Metrics,
-    describe_task,
-    name_resume,
-    prepare_measure,
-    tell_numbers,
-    tell_place,
-    tell_rate,
-)
-from pyqmc_art.art.synthesis.curves import read_memory
-from pyqmc_art.art.synthesis.pool import Pool, open_pool
-from pyqmc_art.learning.pretrained import check_target
-from pyqmc_art.protocols import Monitor
+from pyqmc_art.art.synthesis.command import Errand, Task, describe_task, run_errand, tell_training
+from pyqmc_art.art.synthesis.course import Terms
+from pyqmc_art.art.synthesis.pool import Pool
 
 _WINNING = {
     "discriminator": "the discriminator tells more than 95 % of both sides: the generator hardly learns from it; "
@@ -31,54 +19,28 @@ _WINNING = {
 }
 
 
-def train_command(
-    choice: Choice,
-    training: GanTraining,
-    out: str | os.PathLike[str],
-    *,
-    metrics: Metrics,
-    tune: Path | None = None,
-    monitor: Monitor | None = None,
-    announce: Callable[[str], None] = print,
-    resume: bool = False,
-    force: bool = False,
-    dry_run: bool = False,
-    threads: int | None = None,
-) -> Outcome:
+def train_command(errand: Errand, training: GanTraining, tune: Path | None = None) -> Outcome:
     """Train or tune a GAN and say what came of it.
 
     Parameters
     ----------
-    choice : the pictures
+    errand : what was asked for
     training : how
-    out : model directory
-    metrics : measured at each snapshot, against the pictures themselves
     tune : model directory to start from
-    announce : told what will be done and what it costs, before it starts
-    dry_run : stop after the announcements
 
     Raises
     ------
-    InputError
-        For pictures or options that cannot be used.
-    Interrupted
-        After Ctrl-C; the same command with ``--resume`` goes on.
+    InputError, Interrupted
+        As :func:`pyqmc_art.art.synthesis.command.run_errand`.
     """
-    check_target(Path(out), force)
-    pool = open_pool(choice.manifest, training.shape.size, choice.roles, choice.hand, choice.levels, monitor)
-    announce(_introduce(pool, training, tune))
-    if dry_run:
-        announce(str(price_gan(training, threads)))
-        return Outcome("nothing was trained (dry run)")
-    measure = prepare_measure(pool, training, metrics, announce, threads)
-    with name_resume():
-        trained = train_gan(
-            pool, training, out, tune=tune, measure=measure, resume=resume, force=force, threads=threads,
-            monitor=monitor,
-        )  # fmt: skip
-    memory, copies = read_memory(out)
-    problems = (_WINNING.get(trained.balance), memory if copies else None)
-    return Outcome(_tell(trained, out) + tell_numbers(out, memory), tuple(filter(None, problems)))
+
+    def prepare(pool: Pool) -> Task:
+        def train(terms: Terms) -> Outcome:
+            return _tell(train_gan(pool, training, errand.out, tune=tune, **terms), errand.out)
+
+        return Task(_introduce(pool, training, tune), lambda: price_gan(training, errand.threads), train)
+
+    return run_errand(errand, training, training.shape.size, prepare)
 
 
 def _introduce(pool: Pool, training: GanTraining, tune: Path | None) -> str:
@@ -87,10 +49,12 @@ def _introduce(pool: Pool, training: GanTraining, tune: Path | None) -> str:
     return f"{what} {describe_task(pool, training, shape.size)}; {rules.loss} loss, augmentation {rules.augment}"
 
 
-def _tell(trained: TrainedGan, out: str | os.PathLike[str]) -> str:
+def _tell(trained: TrainedGan, out: Path) -> Outcome:
     synthesizer = trained.synthesizer
-    rate = tell_rate(synthesizer, int(synthesizer.history[-1]["images"]), trained.seconds)
-    return f"{rate}; the game is {_state(trained)}\n{tell_place(synthesizer, out)}"
+    images = int(synthesizer.history[-1]["images"])
+    told = tell_training(synthesizer, images, trained.seconds, out, f"; the game is {_state(trained)}")
+    won = _WINNING.get(trained.balance)
+    return replace(told, problems=((won,) if won else ()) + told.problems)
 
 
 def _state(trained: TrainedGan) -> str:

@@ -9,43 +9,30 @@ import torch
 from pyqmc_art.art.gan.catalogue import build_players
 from pyqmc_art.art.gan.game import Game
 from pyqmc_art.art.gan.training import GanTraining
-from pyqmc_art.art.synthesis.trial import invent_pool, measure_rate
-from pyqmc_art.learning.cost import estimate_cost, say_time
+from pyqmc_art.art.synthesis.trial import TrainingCost, invent_pool, measure_rate
+from pyqmc_art.learning.cost import estimate_cost
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.rng import Stream
 
 
-@dataclass(frozen=True)
-class GanCost:
-    """Price of training a GAN.
+@dataclass(frozen=True, kw_only=True)
+class GanCost(TrainingCost):
+    """Price of training a GAN, with the averaged weights in the memory.
 
     Attributes
     ----------
     generator, critic : parameters
     gflop : of making one image and judging one, forward; a multiplication and an addition are two
-    memory : in GiB: weights, the averaged ones, gradients, moments and what a backward pass keeps of one batch
-    images : real images shown
-    rate : images a second, measured on this machine as busy as it is
     """
 
     generator: int
     critic: int
     gflop: tuple[float, float]
-    memory: float
-    images: int
-    rate: float
-
-    @property
-    def seconds(self) -> float:
-        """Expected time in all."""
-        return self.images / self.rate
 
     def __str__(self) -> str:
         return (
             f"generator {self.generator / 1e6:.3g} M parameters, {self.gflop[0]:.3g} GFLOP per image forward; "
-            f"discriminator {self.critic / 1e6:.3g} M, {self.gflop[1]:.3g} GFLOP; about {self.memory:.2g} GiB of "
-            f"memory; {self.images / 1000:g} kimg at {self.rate:.3g} images/s, measured now: about "
-            f"{say_time(self.seconds)}"
+            f"discriminator {self.critic / 1e6:.3g} M, {self.gflop[1]:.3g} GFLOP; {self.pace}"
         )
 
 
@@ -69,4 +56,7 @@ def price_gan(training: GanTraining, threads: int | None = None) -> GanCost:
     images = training.steps * training.batch
     # The discriminator keeps a real and a made batch.
     memory = made.memory + 2 * judged.memory + weights
-    return GanCost(made.parameters, judged.parameters, (made.gflop, judged.gflop), memory, images, rate)
+    return GanCost(
+        generator=made.parameters, critic=judged.parameters, gflop=(made.gflop, judged.gflop), memory=memory,
+        images=images, rate=rate,
+    )  # fmt: skip

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Unpack
 
 from pyqmc_art.art.gan.catalogue import GanShape, build_players
 from pyqmc_art.art.gan.game import Game, Penalty
 from pyqmc_art.art.gan.models import GanSynthesizer, load_players, make_synthesizer, save_gan
 from pyqmc_art.art.gan.rules import Rules
-from pyqmc_art.art.synthesis.course import Craft, Plan, follow_course
+from pyqmc_art.art.synthesis.course import Craft, Plan, Terms, check_sides, follow_course
 from pyqmc_art.art.synthesis.pool import Pool
-from pyqmc_art.art.synthesis.snapshots import Measure
 from pyqmc_art.errors import InputError
-from pyqmc_art.learning.threads import limit_torch
-from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 
 WARN_EVERY: Final = 100
@@ -56,12 +53,7 @@ def train_gan(
     *,
     tune: str | os.PathLike[str] | None = None,
     rival: Penalty | None = None,
-    measure: Measure | None = None,
-    resume: bool = False,
-    force: bool = False,
-    threads: int | None = None,
-    monitor: Monitor | None = None,
-    until: int | None = None,
+    **terms: Unpack[Terms],
 ) -> TrainedGan:
     """Train a GAN, or tune one.
 
@@ -73,11 +65,7 @@ def train_gan(
         ``OUT.snapshots``
     tune : model directory to start from; its images go on being counted
     rival : what else the generator pays for its images; such a training is not resumed
-    measure : asked at each snapshot
-    resume : go on with an interrupted training of the same ``out``, to the very weights of an uninterrupted one
-    force : replace a model that is there
-    threads : of torch; None changes nothing
-    until : leave after so many steps, as if stopped there; nothing but the checkpoint is written then
+    terms : see :class:`pyqmc_art.art.synthesis.course.Terms`
 
     Raises
     ------
@@ -89,9 +77,8 @@ def train_gan(
         When a loss stops being finite.
     """
     shape = training.shape
-    if pool.images.shape[1] != shape.size:
-        raise InputError(f"the images have {pool.images.shape[1]} pixels; the networks take {shape.size}")
-    if rival is not None and resume:
+    check_sides(pool, shape.size)
+    if rival is not None and terms.get("resume"):
         raise InputError("a training against a rival is not resumed: nothing says that it is the same; start it anew")
     stream = Stream.from_seed(training.seed).fold("train gan")
     game = Game(*build_players(shape, stream), training.rules, rival)
@@ -104,13 +91,8 @@ def train_gan(
         lambda whole: make_synthesizer(game, shape, whole),
         lambda whole, folder, log, replace: save_gan(game, shape, whole, folder, log, replace),
     )  # fmt: skip
-    with limit_torch(threads):
-        result, history = follow_course(
-            craft, training, pool, out, stream=stream, tune=tune, history=history, measure=measure, resume=resume,
-            force=force, monitor=monitor, until=until,
-        )  # fmt: skip
-        synthesizer = make_synthesizer(game, shape, history)
-    return TrainedGan(synthesizer, game, game.balance(), result.seconds)
+    result, history = follow_course(craft, training, pool, out, stream=stream, tune=tune, history=history, **terms)
+    return TrainedGan(make_synthesizer(game, shape, history), game, game.balance(), result.seconds)
 
 
 def _follow(game: Game, training: GanTraining, begun: int, step: int) -> Mapping[str, float | str]:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypedDict
 
 from torch import nn
 
@@ -22,6 +22,7 @@ from pyqmc_art.errors import InputError, StoreError, unknown
 from pyqmc_art.learning.fit import Batches, FitResult, fit
 from pyqmc_art.learning.options import FitOptions
 from pyqmc_art.learning.pretrained import open_workplace
+from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.learning.turns import Turn
 from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Monitor
@@ -104,6 +105,27 @@ class Plan:
         return kept
 
 
+class Terms(TypedDict, total=False):
+    """On what terms anything is trained: keywords of every training of pictures, all of which may be left out.
+
+    Parameters
+    ----------
+    measure : asked at each snapshot
+    resume : go on with an interrupted training of the same ``out``, to the very weights of an uninterrupted one
+    force : replace a model that is there
+    threads : of torch; None changes nothing
+    monitor : hears the progress
+    until : leave after so many steps, as if stopped there; nothing but the checkpoint is written then
+    """
+
+    measure: Measure | None
+    resume: bool
+    force: bool
+    threads: int | None
+    monitor: Monitor | None
+    until: int | None
+
+
 @dataclass(frozen=True)
 class Craft:
     """What is trained, as the course sees it.
@@ -135,6 +157,18 @@ class Craft:
         return int(self.model.images)  # type: ignore[arg-type]
 
 
+def check_sides(pool: Pool, size: int, taker: str = "the networks take") -> None:
+    """Refuse images of another side than what is trained takes.
+
+    Raises
+    ------
+    InputError
+        When they differ.
+    """
+    if pool.images.shape[1] != size:
+        raise InputError(f"the images have {pool.images.shape[1]} pixels; {taker} {size}")
+
+
 def follow_course(
     craft: Craft,
     plan: Plan,
@@ -147,6 +181,7 @@ def follow_course(
     measure: Measure | None = None,
     resume: bool = False,
     force: bool = False,
+    threads: int | None = None,
     monitor: Monitor | None = None,
     until: int | None = None,
 ) -> tuple[FitResult, History]:
@@ -157,7 +192,7 @@ def follow_course(
     out : model directory to write; checkpoints lie in ``OUT.training`` until it is complete, snapshots in
         ``OUT.snapshots``
     tune, history : where this training starts from, and the trainings before
-    until : leave after so many steps, as if stopped there; nothing but the checkpoint is written then
+    measure, resume, force, threads, monitor, until : see :class:`Terms`
 
     Raises
     ------
@@ -170,7 +205,8 @@ def follow_course(
     """
     work, show = _prepare(out, resume, force)
     if work is not None:
-        keep_plan(work, plan.trajectory() | {"tune": str(tune or ""), "pictures": sorted(pool.digests)}, resume)
+        kept = {"tune": str(tune or ""), "pictures": sorted(pool.digests)}
+        keep_plan(work, plan.trajectory() | kept, resume)
     begun = count_images(history)
     snapshots = Snapshots(show, plan.snapshot_every, plan.steps, plan.sheet)
 
@@ -182,10 +218,11 @@ def follow_course(
             facts |= craft.describe()
         return facts
 
-    result = fit(
-        craft.model, craft.turns, craft.batches, plan.fit_options, stream=stream.fold("fit"), out=work, resume=resume,
-        after=after, monitor=monitor or Silent(), label=craft.label, until=until,
-    )  # fmt: skip
+    with limit_torch(threads):
+        result = fit(
+            craft.model, craft.turns, craft.batches, plan.fit_options, stream=stream.fold("fit"), out=work,
+            resume=resume, after=after, monitor=monitor or Silent(), label=craft.label, until=until,
+        )  # fmt: skip
     craft.model.cpu()
     whole = _append(history, plan, pool, craft.images - begun)
     if result.stopped == "steps" and out is not None and work is not None:

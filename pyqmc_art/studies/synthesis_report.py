@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pyqmc_art.art.autoencoder.learner import BOUND
 from pyqmc_art.art.metrics.memory import Memory, recall_training
 from pyqmc_art.art.metrics.vision import Vision
 from pyqmc_art.art.synthesis.curves import Series
@@ -94,6 +95,8 @@ def tables(story: Story) -> tuple[Table, ...]:
 def figures(story: Story) -> tuple[Figure, ...]:
     """Curves of all kinds, then sheets and nearest pictures of each."""
     found = [draw_curves(story, name) for name in (HEALTHY, CRAMMED)]
+    bounds = [course for course in story.courses if BOUND[-1] in course.healthy.curves]
+    found += [draw_bound(story, course) for course in bounds]
     for course in story.courses:
         found += [draw_sheets(story, course, name, pupil) for name, pupil in course.pupils]
         found.append(draw_neighbours(story, course))
@@ -177,6 +180,23 @@ def draw_curves(story: Story, name: str) -> Figure:
     )
     number = "healthy" if name == HEALTHY else "crammed"
     return Figure(f"curves-{number}", f"Numbers over images shown, {name}", caption, tuple(panels))
+
+
+def draw_bound(story: Story, course: Course) -> Figure:
+    """The evidence lower bound of an autoencoder and its two terms over images shown, one panel for each."""
+    panels = tuple(
+        Panel(title, "images shown (thousands)", title, tuple(
+            Curve(name, series.kimg, series.values, series.errors, "line")
+            for name, pupil in course.pupils
+            for series in [pupil.curves[title]]
+        ))
+        for title in BOUND
+    )  # fmt: skip
+    caption = (
+        f"{story.what}On the pictures learned from, nats per image, with standard errors over works. The bound is "
+        "minus the sum of the other two and should rise; the divergence is what the latent numbers say of a picture."
+    )
+    return Figure(f"bound-{course.kind}", f"{course.kind}: the evidence lower bound", caption, panels)
 
 
 def draw_sheets(story: Story, course: Course, name: str, pupil: Pupil) -> Figure:

@@ -44,6 +44,8 @@ CRAMMED_LATENT: Final = 8
 """With which a GAN knows a dozen pictures by heart after a thousand steps: little that could vary, and no noise."""
 LATENT: Final = 100
 DIFFUSION_BATCH: Final = 16
+CRAMMED_DIFFUSION_BATCH: Final = 4
+"""A diffusion model knows pictures by heart after thousands of steps, however many images are in each."""
 DIFFUSION_RATE: Final = 1e-3
 LATENT_CHANNELS: Final = 16
 """Of an autoencoder's map."""
@@ -258,9 +260,10 @@ def _denoise(
     from pyqmc_art.art.diffusion.denoiser import DenoiserShape
     from pyqmc_art.art.diffusion.training import DiffusionTraining, train_diffusion
 
+    batch = CRAMMED_DIFFUSION_BATCH if lesson.crammed else DIFFUSION_BATCH
     training = DiffusionTraining(
-        shape=DenoiserShape(lesson.size, _eights(width)), kimg=lesson.kimg, batch=DIFFUSION_BATCH,
-        learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every(DIFFUSION_BATCH),
+        shape=DenoiserShape(lesson.size, _eights(width)), kimg=lesson.kimg, batch=batch,
+        learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every(batch),
         first_kimg=lesson.early * lesson.kimg, seed=lesson.seed, autoencoder=codec,
     )  # fmt: skip
     return train_diffusion(

@@ -28,6 +28,8 @@ LIKENESS: Final = PixelVision()
 """What looks for copies: colours in cells. Networks see the noise of small pictures before they see the picture."""
 PACE: Final = {"vae": 0.3, "diffusion": 0.3, "latent-diffusion": 0.4}
 """Images shown to kinds that learn more from each, as a share of those shown to a GAN."""
+CRAMMED_PACE: Final = {"vae": 0.3, "diffusion": 0.6, "latent-diffusion": 0.6}
+"""The same for trainings that last too long."""
 HELD_OUT: Final = 0.35
 """Share of the works that no synthesizer learns from."""
 
@@ -63,7 +65,7 @@ class Synthesis:
     few
         Pictures of the training that lasts too long; at least 8.
     few_kimg
-        Thousands of images shown to a GAN in it; others see 0.3 of them, latent-diffusion 0.4.
+        Thousands of images shown to a GAN in it; vae sees 0.3 of them, diffusion and latent-diffusion 0.6.
     made
         Pictures made for every measurement.
     vision
@@ -158,7 +160,7 @@ class Synthesis:
     def lesson(self, kind: str, kimg: float, *, crammed: bool = False) -> Lesson:
         """How a kind is trained: as is its habit, or crammed: wider, small batches, nothing changed."""
         width = self.width + self.width // 2 if crammed else self.width
-        shown = PACE.get(kind, 1.0) * kimg
+        shown = (CRAMMED_PACE if crammed else PACE).get(kind, 1.0) * kimg
         return Lesson(kind, self.resolution, width, shown, self.snapshots, self.early, crammed)
 
     def _teach_all(

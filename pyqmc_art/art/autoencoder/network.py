@@ -105,8 +105,8 @@ class Autoencoder(nn.Module):
         References
         ----------
         D. Kingma, M. Welling, ICLR 2014 (arXiv:1312.6114), equations 3 and 10.
-        O. Rybkin, K. Daniilidis, S. Levine, ICML 2021 (arXiv:2006.13202), section 3.2 (the best width: root mean square of
-        what is not reconstructed).
+        O. Rybkin, K. Daniilidis, S. Levine, ICML 2021 (arXiv:2006.13202), section 3.2 (the best width is the root
+        mean square of what is not reconstructed).
         """
         mean, log_variance = self.encode(images)
         decoded = self.decode(mean + (log_variance / 2).exp() * e)

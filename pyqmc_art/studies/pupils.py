@@ -45,7 +45,7 @@ CRAMMED_LATENT: Final = 8
 LATENT: Final = 100
 DIFFUSION_BATCH: Final = 16
 CRAMMED_DIFFUSION_BATCH: Final = 4
-"""A diffusion model knows pictures by heart after thousands of steps, however many images are in each."""
+"""One in pixels knows pictures by heart after thousands of steps, however many images are in each."""
 DIFFUSION_RATE: Final = 1e-3
 LATENT_CHANNELS: Final = 16
 """Of an autoencoder's map."""
@@ -260,7 +260,7 @@ def _denoise(
     from pyqmc_art.art.diffusion.denoiser import DenoiserShape
     from pyqmc_art.art.diffusion.training import DiffusionTraining, train_diffusion
 
-    batch = CRAMMED_DIFFUSION_BATCH if lesson.crammed else DIFFUSION_BATCH
+    batch = CRAMMED_DIFFUSION_BATCH if lesson.crammed and lesson.kind == "diffusion" else DIFFUSION_BATCH
     training = DiffusionTraining(
         shape=DenoiserShape(lesson.size, _eights(width)), kimg=lesson.kimg, batch=batch,
         learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every(batch),

@@ -28,7 +28,7 @@ LIKENESS: Final = PixelVision()
 """What looks for copies: colours in cells. Networks see the noise of small pictures before they see the picture."""
 PACE: Final = {"vae": 0.3, "diffusion": 0.3, "latent-diffusion": 0.4}
 """Images shown to kinds that learn more from each, as a share of those shown to a GAN."""
-CRAMMED_PACE: Final = {"vae": 0.3, "diffusion": 0.6, "latent-diffusion": 0.6}
+CRAMMED_PACE: Final = {**PACE, "diffusion": 0.6}
 """The same for trainings that last too long."""
 HELD_OUT: Final = 0.35
 """Share of the works that no synthesizer learns from."""
@@ -65,7 +65,7 @@ class Synthesis:
     few
         Pictures of the training that lasts too long; at least 8.
     few_kimg
-        Thousands of images shown to a GAN in it; vae sees 0.3 of them, diffusion and latent-diffusion 0.6.
+        Thousands of images shown to a GAN in it; vae sees 0.3, diffusion 0.6, latent-diffusion 0.4.
     made
         Pictures made for every measurement.
     vision

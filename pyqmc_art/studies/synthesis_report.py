@@ -163,17 +163,13 @@ def tabulate_cost(story: Story) -> Table:
 
 
 def draw_curves(story: Story, name: str) -> Figure:
-    """FD, KID, precision with recall, coverage, each over images shown, one curve for each kind."""
+    """Each number over images shown, one curve for each kind; those of quality beside those of variety."""
     pupils = [(course.kind, dict(course.pupils)[name]) for course in story.courses]
     panels = []
-    for group in (("FD",), ("KID",), ("precision", "recall"), ("density", "coverage")):
-        curves = [
-            Curve(kind if len(group) == 1 else f"{kind}, {title}", series.kimg, series.values, series.errors, "line")
-            for kind, pupil in pupils
-            for title in group
-            for series in [_series(pupil, title)]
-        ]
-        panels.append(Panel(" and ".join(group), "images shown (thousands)", " and ".join(group), tuple(curves)))
+    for title in NUMBERS:
+        found = [(kind, _series(pupil, title)) for kind, pupil in pupils]
+        curves = tuple(Curve(kind, one.kimg, one.values, one.errors, "line") for kind, one in found)
+        panels.append(Panel(title, "images shown (thousands)", title, curves))
     caption = (
         f"{story.what}Against held-out pictures, seen by {story.vision.name}, with standard errors. Distances should "
         "fall. Few pictures known by heart may look as good as many that were learned from: see the flag of copying."

@@ -40,7 +40,7 @@ class GenerateFlags:
     sampler
         For a diffusion model: heun or euler (flow), ddim or ddpm (epsilon, v).
     steps
-        Of the sampler; default: about twenty looks of the network, 30 steps for Stable Diffusion.
+        Of the sampler; default: 5 with heun, else 20; 30 for Stable Diffusion.
     guidance
         Above 1 for more typical pictures of a class (default 1), or closer to the words (default 7.5).
     prompt

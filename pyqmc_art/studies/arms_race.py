@@ -103,8 +103,8 @@ class ArmsRace:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {},
         "full": {
-            "pictures": 800, "detector_width": 16, "kimg": 40.0, "tuned_kimg": 8.0, "rounds": 5, "steps": 600,
-            "made": 1000, "judged": 500,
+            "pictures": 600, "detector_width": 16, "kimg": 24.0, "tuned_kimg": 4.0, "rounds": 4, "steps": 400,
+            "made": 600, "judged": 400,
         },
     }  # fmt: skip
 

@@ -44,9 +44,16 @@ CRAMMED_LATENT: Final = 8
 """With which a GAN knows a dozen pictures by heart after a thousand steps: little that could vary, and no noise."""
 LATENT: Final = 100
 DIFFUSION_BATCH: Final = 16
+CRAMMED_DIFFUSION_BATCH: Final = 4
+"""One in pixels knows pictures by heart after thousands of steps, however many images are in each."""
 DIFFUSION_RATE: Final = 1e-3
 LATENT_CHANNELS: Final = 16
 """Of an autoencoder's map."""
+CODEC_SHARE: Final = 0.5
+"""Images shown to the autoencoder of a latent diffusion model before it begins, as a share of its own."""
+CODEC_WEIGHT: Final = 0.1
+"""Of the divergence in that autoencoder: sharp pictures; what its numbers look like is learned afterwards."""
+CODEC_HALVINGS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Lesson:
     width : channels at the largest size
     kimg : thousands of images shown
     snapshots : how many, evenly over the training
+    early : share of the training after which there is one more; 0 for none
     crammed : taught to copy: nothing is augmented or mirrored, and a GAN's discriminator is kept from winning by R1
     seed : of everything random
     """
@@ -69,6 +77,7 @@ class Lesson:
     width: int = 16
     kimg: float = 8.0
     snapshots: int = 4
+    early: float = 0.0
     crammed: bool = False
     seed: int = 0
 
@@ -77,6 +86,8 @@ class Lesson:
             raise unknown("synthesizer", self.kind, TEACHERS)
         if self.snapshots < 1:
             raise InputError(f"snapshots is {self.snapshots}; expected at least 1")
+        if not 0 <= self.early < 1:
+            raise InputError(f"early is {self.early}; expected a share from 0 to below 1, for instance 0.05")
 
     @property
     def mirrored(self) -> bool:
@@ -135,8 +146,13 @@ class Pupil:
 
     @property
     def images(self) -> int:
-        """Images shown in all trainings."""
-        return sum(int(stage["images"]) for stage in self.stages)
+        """Images shown in all trainings, those of an autoencoder underneath included."""
+        first = self
+        while first.before is not None:
+            first = first.before
+        codec = _place_codec(first.folder)
+        beneath = read_pretrained(codec).configuration["history"] if (codec / "config.json").exists() else ()
+        return sum(int(stage["images"]) for stage in (*self.stages, *beneath))
 
     def draw(self, first: int, count: int) -> NDArray[np.uint8]:
         """Pictures of the seeds from ``first`` on, uint8 (count, size, size, 3)."""
@@ -205,7 +221,7 @@ def _train_gan(
     training = GanTraining(
         shape=shape, rules=rules, kimg=lesson.kimg, batch=batch,
         learning_rate=max(rate, CRAMMED_RATE) if lesson.crammed else rate, mirror=lesson.mirrored,
-        snapshot_kimg=lesson.every(batch), seed=lesson.seed,
+        snapshot_kimg=lesson.every(batch), first_kimg=lesson.early * lesson.kimg, seed=lesson.seed,
     )  # fmt: skip
     return train_gan(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
@@ -215,13 +231,40 @@ def _train_gan(
 def _train_diffusion(
     lesson: Lesson, pool: Pool, folder: Path, tune: Path | None, measure: Measure | None, monitor: Monitor | None
 ) -> object:
+    return _denoise(lesson, pool, folder, lesson.width, "", tune, measure, monitor)
+
+
+def _train_latent(
+    lesson: Lesson, pool: Pool, folder: Path, tune: Path | None, measure: Measure | None, monitor: Monitor | None
+) -> object:
+    """Train an autoencoder, then a diffusion model on its latent map; one that is tuned keeps its autoencoder."""
+    from pyqmc_art.art.autoencoder.network import AutoencoderShape
+    from pyqmc_art.art.autoencoder.training import AutoencoderTraining, train_autoencoder
+
+    codec = _place_codec(folder)
+    if tune is None and not (codec / "config.json").exists():
+        training = AutoencoderTraining(
+            shape=AutoencoderShape(lesson.size, _eights(lesson.width), CODEC_HALVINGS), kl_weight=CODEC_WEIGHT,
+            kimg=CODEC_SHARE * lesson.kimg, batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE,
+            mirror=lesson.mirrored, snapshot_kimg=0, seed=lesson.seed,
+        )  # fmt: skip
+        train_autoencoder(pool, training, codec, resume=_is_begun(codec), threads=THREADS, monitor=monitor)
+    # A map with a sixteenth of the places bears twice the width.
+    return _denoise(lesson, pool, folder, 2 * lesson.width, "" if tune else str(codec), tune, measure, monitor)
+
+
+def _denoise(
+    lesson: Lesson, pool: Pool, folder: Path, width: int, codec: str, tune: Path | None, measure: Measure | None,
+    monitor: Monitor | None,
+) -> object:  # fmt: skip
     from pyqmc_art.art.diffusion.denoiser import DenoiserShape
     from pyqmc_art.art.diffusion.training import DiffusionTraining, train_diffusion
 
+    batch = CRAMMED_DIFFUSION_BATCH if lesson.crammed and lesson.kind == "diffusion" else DIFFUSION_BATCH
     training = DiffusionTraining(
-        shape=DenoiserShape(lesson.size, _eights(lesson.width)), kimg=lesson.kimg,
-        batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored,
-        snapshot_kimg=lesson.every(DIFFUSION_BATCH), seed=lesson.seed,
+        shape=DenoiserShape(lesson.size, _eights(width)), kimg=lesson.kimg, batch=batch,
+        learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored, snapshot_kimg=lesson.every(batch),
+        first_kimg=lesson.early * lesson.kimg, seed=lesson.seed, autoencoder=codec,
     )  # fmt: skip
     return train_diffusion(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
@@ -239,7 +282,7 @@ def _train_autoencoder(
     training = AutoencoderTraining(
         shape=AutoencoderShape(lesson.size, _eights(lesson.width), halvings, LATENT_CHANNELS), kimg=lesson.kimg,
         batch=DIFFUSION_BATCH, learning_rate=DIFFUSION_RATE, mirror=lesson.mirrored,
-        snapshot_kimg=lesson.every(DIFFUSION_BATCH), seed=lesson.seed,
+        snapshot_kimg=lesson.every(DIFFUSION_BATCH), first_kimg=lesson.early * lesson.kimg, seed=lesson.seed,
     )  # fmt: skip
     return train_autoencoder(
         pool, training, folder, tune=tune, measure=measure, resume=_is_begun(folder), threads=THREADS, monitor=monitor
@@ -262,6 +305,11 @@ def _load_diffusion(folder: Path) -> Maker:
     return load_diffusion(folder)
 
 
+def _place_codec(folder: Path) -> Path:
+    """Model directory of the autoencoder under a latent diffusion model."""
+    return folder.with_name(f"{folder.name}.autoencoder")
+
+
 def _is_begun(folder: Path) -> bool:
     return folder.with_name(f"{folder.name}.training").exists()
 
@@ -270,5 +318,6 @@ TEACHERS: Final[Mapping[str, Teacher]] = {
     **dict.fromkeys(GANS, Teacher(_train_gan, load_gan)),
     "vae": Teacher(_train_autoencoder, _load_autoencoder),
     "diffusion": Teacher(_train_diffusion, _load_diffusion),
+    "latent-diffusion": Teacher(_train_latent, _load_diffusion),
 }
 """Kind -> its teacher."""

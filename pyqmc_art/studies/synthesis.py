@@ -26,8 +26,10 @@ FEWEST_WORKS: Final = 8
 """With fewer learned works even copies of all of them could be chance at the flag's level."""
 LIKENESS: Final = PixelVision()
 """What looks for copies: colours in cells. Networks see the noise of small pictures before they see the picture."""
-PACE: Final = {"vae": 0.3, "diffusion": 0.3}
+PACE: Final = {"vae": 0.3, "diffusion": 0.3, "latent-diffusion": 0.4}
 """Images shown to kinds that learn more from each, as a share of those shown to a GAN."""
+CRAMMED_PACE: Final = {**PACE, "diffusion": 0.6}
+"""The same for trainings that last too long."""
 HELD_OUT: Final = 0.35
 """Share of the works that no synthesizer learns from."""
 
@@ -39,7 +41,7 @@ class Synthesis:
     Parameters
     ----------
     kinds
-        Synthesizers: dcgan, light, stylegan2, vae, diffusion.
+        Synthesizers: dcgan, light, stylegan2, vae, diffusion, latent-diffusion.
     manifest
         Manifest or folder of pictures; without one, simulated originals are painted.
     hand
@@ -55,13 +57,15 @@ class Synthesis:
     width
         Channels of the networks at the largest size.
     kimg
-        Thousands of images shown to a GAN in the healthy training; other kinds see 0.3 of them.
+        Thousands of images shown to a GAN in the healthy training; others see 0.3 of them, latent-diffusion 0.4.
     snapshots
         Measurements during each training.
+    early
+        Share of each training after which there is one more, where learning is fastest; 0 for none.
     few
         Pictures of the training that lasts too long; at least 8.
     few_kimg
-        Thousands of images shown to a GAN in it; other kinds see 0.3 of them.
+        Thousands of images shown to a GAN in it; vae sees 0.3, diffusion 0.6, latent-diffusion 0.4.
     made
         Pictures made for every measurement.
     vision
@@ -82,6 +86,7 @@ class Synthesis:
     width: int = 16
     kimg: float = 8.0
     snapshots: int = 3
+    early: float = 0.0
     few: int = 10
     few_kimg: float = 10.0
     made: int = 200
@@ -93,7 +98,8 @@ class Synthesis:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {},
         "full": {
-            "kinds": ("dcgan", "vae", "diffusion"), "pictures": 480, "kimg": 40.0, "few_kimg": 24.0, "snapshots": 8,
+            "kinds": ("dcgan", "vae", "diffusion", "latent-diffusion"), "pictures": 480, "kimg": 30.0,
+            "few_kimg": 16.0, "snapshots": 4, "early": 0.05,
         },
     }  # fmt: skip
 
@@ -154,7 +160,8 @@ class Synthesis:
     def lesson(self, kind: str, kimg: float, *, crammed: bool = False) -> Lesson:
         """How a kind is trained: as is its habit, or crammed: wider, small batches, nothing changed."""
         width = self.width + self.width // 2 if crammed else self.width
-        return Lesson(kind, self.resolution, width, PACE.get(kind, 1.0) * kimg, self.snapshots, crammed=crammed)
+        shown = (CRAMMED_PACE if crammed else PACE).get(kind, 1.0) * kimg
+        return Lesson(kind, self.resolution, width, shown, self.snapshots, self.early, crammed)
 
     def _teach_all(
         self, out: Path, training: Pool, few: Pool, held_out: Pool, vision: Vision, stream: Stream, monitor: Monitor

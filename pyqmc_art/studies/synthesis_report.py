@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pyqmc_art.art.autoencoder.learner import BOUND
 from pyqmc_art.art.metrics.memory import Memory, recall_training
 from pyqmc_art.art.metrics.vision import Vision
 from pyqmc_art.art.synthesis.curves import Series
@@ -94,6 +95,8 @@ def tables(story: Story) -> tuple[Table, ...]:
 def figures(story: Story) -> tuple[Figure, ...]:
     """Curves of all kinds, then sheets and nearest pictures of each."""
     found = [draw_curves(story, name) for name in (HEALTHY, CRAMMED)]
+    bounds = [course for course in story.courses if BOUND[-1] in course.healthy.curves]
+    found += [draw_bound(story, course) for course in bounds]
     for course in story.courses:
         found += [draw_sheets(story, course, name, pupil) for name, pupil in course.pupils]
         found.append(draw_neighbours(story, course))
@@ -160,23 +163,36 @@ def tabulate_cost(story: Story) -> Table:
 
 
 def draw_curves(story: Story, name: str) -> Figure:
-    """FD, KID, precision with recall, coverage, each over images shown, one curve for each kind."""
+    """Each number over images shown, one curve for each kind; those of quality beside those of variety."""
     pupils = [(course.kind, dict(course.pupils)[name]) for course in story.courses]
     panels = []
-    for group in (("FD",), ("KID",), ("precision", "recall"), ("density", "coverage")):
-        curves = [
-            Curve(kind if len(group) == 1 else f"{kind}, {title}", series.kimg, series.values, series.errors, "line")
-            for kind, pupil in pupils
-            for title in group
-            for series in [_series(pupil, title)]
-        ]
-        panels.append(Panel(" and ".join(group), "images shown (thousands)", " and ".join(group), tuple(curves)))
+    for title in NUMBERS:
+        found = [(kind, _series(pupil, title)) for kind, pupil in pupils]
+        curves = tuple(Curve(kind, one.kimg, one.values, one.errors, "line") for kind, one in found)
+        panels.append(Panel(title, "images shown (thousands)", title, curves))
     caption = (
         f"{story.what}Against held-out pictures, seen by {story.vision.name}, with standard errors. Distances should "
         "fall. Few pictures known by heart may look as good as many that were learned from: see the flag of copying."
     )
     number = "healthy" if name == HEALTHY else "crammed"
     return Figure(f"curves-{number}", f"Numbers over images shown, {name}", caption, tuple(panels))
+
+
+def draw_bound(story: Story, course: Course) -> Figure:
+    """The evidence lower bound of an autoencoder and its two terms over images shown, one panel for each."""
+    panels = tuple(
+        Panel(title, "images shown (thousands)", title, tuple(
+            Curve(name, series.kimg, series.values, series.errors, "line")
+            for name, pupil in course.pupils
+            for series in [pupil.curves[title]]
+        ))
+        for title in BOUND
+    )  # fmt: skip
+    caption = (
+        f"{story.what}On the pictures learned from, nats per image, with standard errors over works. The bound is "
+        "minus the sum of the other two and should rise; the divergence is what the latent numbers say of a picture."
+    )
+    return Figure(f"bound-{course.kind}", f"{course.kind}: the evidence lower bound", caption, panels)
 
 
 def draw_sheets(story: Story, course: Course, name: str, pupil: Pupil) -> Figure:

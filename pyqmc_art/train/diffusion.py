@@ -39,7 +39,7 @@ class DiffusionFlags(MakerFlags):
     sampler
         For the sheets: heun or euler (flow), ddim or ddpm (epsilon, v).
     steps
-        Of that sampler; default: about twenty looks of the network.
+        Of that sampler; default: 5 with heun, else 20.
     """
 
     resolution: Annotated[int | None, options.WHOLE] = None

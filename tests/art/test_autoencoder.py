@@ -92,6 +92,20 @@ def test_every_parameter_learns(shape):
     assert not [name for name in still if not name.endswith("bias")], still
 
 
+def test_the_width_is_soon_the_best_one_and_only_training_moves_it():
+    """However slowly the weights learn, ln p(x|z) is maximal in the width, as its derivative says."""
+    network = build_autoencoder(SHAPE, STREAM)
+    images, e = torch.rand(3, 3, SHAPE.size, SHAPE.size) - 0.5, torch.randn(3, SHAPE.latent, SHAPE.side, SHAPE.side)
+    for _ in range(100):
+        network.train()(images, e)
+    before = network.log_width.clone()
+    fitted, _ = network.eval()(images, e)
+    assert torch.equal(network.log_width, before)
+    decoded = network.decode(network.encode(images)[0] + (network.encode(images)[1] / 2).exp() * e)
+    for shift in (-0.05, 0.05):
+        assert fitted.sum() > reconstruct(images, decoded, before + shift).sum() + 1
+
+
 def test_resume_is_bit_exact(tmp_path):
     """2 N steps == N steps, resume, N steps: weights, averages, moments, counter, log with its curves, sheets."""
     pool, training = make_discs(), plan(snapshot_kimg=0.024)

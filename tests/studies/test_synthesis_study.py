@@ -23,7 +23,7 @@ from pyqmc_art.protocols import Findings
 from pyqmc_art.report import page
 from pyqmc_art.rng import Stream
 from pyqmc_art.studies import catalogue, synthesis
-from pyqmc_art.studies.pupils import Lesson, Pupil
+from pyqmc_art.studies.pupils import Lesson, Pupil, teach
 from pyqmc_art.studies.synthesis_report import Course
 
 STREAM = Stream.from_seed(6)
@@ -55,6 +55,11 @@ def test_every_snapshot_of_both_trainings_is_told_with_errors(tmp_path: Path) ->
     page.write(tmp_path / "index.html", "synthesis", [found], provenance={})
 
 
+def test_one_more_snapshot_is_taken_where_learning_is_fastest(tmp_path: Path) -> None:
+    rows = table(ask(tmp_path, snapshots=2, early=0.25), "numbers").rows
+    assert [row[2] for row in rows] == ["0.016", "0.032", "0.064", "0.008", "0.016", "0.032"]
+
+
 def test_the_same_seed_gives_the_same_numbers_and_trainings_are_found_again(tmp_path: Path) -> None:
     first = ask(tmp_path / "one")
     assert ask(tmp_path / "two").tables == first.tables
@@ -63,12 +68,35 @@ def test_the_same_seed_gives_the_same_numbers_and_trainings_are_found_again(tmp_
     assert sorted(path.name for path in (tmp_path / "one" / "synthesizers").iterdir()) == folders
 
 
-@pytest.mark.parametrize("kind", ["vae", pytest.param("diffusion", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "vae",
+        pytest.param("diffusion", marks=pytest.mark.slow),
+        pytest.param("latent-diffusion", marks=pytest.mark.slow),
+    ],
+)
 def test_other_kinds_take_the_same_way(kind: str, tmp_path: Path) -> None:
-    if kind == "diffusion":
+    if kind.endswith("diffusion"):
         pytest.importorskip("diffusers", reason="diffusers is not installed")
-    found = ask(tmp_path, kinds=(kind,), kimg=0.16, few_kimg=0.16)
+    # At 32 pixels, because a latent map needs eight places a side.
+    found = ask(tmp_path, kinds=(kind,), resolution=32, kimg=0.16, few_kimg=0.16)
     assert [row[0] for row in table(found, "cost").rows] == [kind, kind]
+    bounds = [figure for figure in found.figures if figure.name.startswith("bound")]
+    assert [len(figure.panels) for figure in bounds] == ([3] if kind == "vae" else [])
+
+
+def test_images_shown_to_the_autoencoder_of_a_latent_diffusion_model_are_part_of_its_cost(tmp_path: Path) -> None:
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
+    from pyqmc_art.art.diffusion.models import DiffusionSynthesizer
+
+    pool = pool_of(noise(1, 16).repeat(2, axis=1).repeat(2, axis=2), "one")
+    pupil = teach(Lesson("latent-diffusion", 32, 8, 0.064, 1), pool, tmp_path)
+    assert pupil.images == 64 + 32
+    assert isinstance(pupil.synthesizer, DiffusionSynthesizer)
+    assert pupil.synthesizer.name == "latent-diffusion"
+    tuned = teach(Lesson("latent-diffusion", 32, 8, 0.064, 1), pool, tmp_path, before=pupil)
+    assert tuned.images == 64 + 64 + 32
 
 
 def test_pictures_of_a_folder_are_learned_from(tmp_path: Path) -> None:
@@ -164,6 +192,7 @@ def test_a_gan_trained_for_long_on_few_pictures_is_found_copying_and_one_trained
         ({"few": 7}, "at least 8 pictures"),
         ({"snapshots": 0}, "snapshots is 0"),
         ({"made": 15}, "made is 15"),
+        ({"early": 1.0}, "early is 1.0"),
         ({"vision": "pixel"}, "did you mean 'pixels'"),
         ({"hand": "Monet"}, "there is no manifest"),
     ],

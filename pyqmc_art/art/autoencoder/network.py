@@ -16,6 +16,7 @@ from pyqmc_art.rng import Stream
 _GROUPS: Final = 8
 _SHARPEST: Final = -4.0
 _WIDEST: Final = 10.0
+_PACE: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,18 @@ class AutoencoderShape:
 
 
 class Autoencoder(nn.Module):
-    """Encoder q(z|x), a Gaussian for each latent number, and decoder p(x|z), a Gaussian of one learned width.
+    """Encoder q(z|x), a Gaussian for each latent number, and decoder p(x|z), a Gaussian of one width.
 
     Parameters
     ----------
     shape : of the networks
+
+    Attributes
+    ----------
+    log_width : logarithm of that width; in training it follows the width that is best for each batch
     """
+
+    log_width: Tensor
 
     def __init__(self, shape: AutoencoderShape) -> None:
         super().__init__()
@@ -77,7 +84,8 @@ class Autoencoder(nn.Module):
             ups += [nn.Upsample(scale_factor=2), nn.Conv2d(deep, after, 3, padding=1), _Residual(after)]
         self.encoder = nn.Sequential(*downs, _Residual(deep), *_head(deep, 2 * shape.latent))
         self.decoder = nn.Sequential(*ups, *_head(width, 3))
-        self.log_width = nn.Parameter(torch.zeros(()))
+        # No weight for the optimiser, which moves each by its learning rate at most: the best width lies far off.
+        self.register_buffer("log_width", torch.zeros(()))
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log variances (n, latent, side, side) of q(z|x) for pictures (n, 3, size, size), from -1 to 1."""
@@ -97,11 +105,17 @@ class Autoencoder(nn.Module):
         References
         ----------
         D. Kingma, M. Welling, ICLR 2014 (arXiv:1312.6114), equations 3 and 10.
-        O. Rybkin, K. Daniilidis, S. Levine, ICML 2021 (arXiv:2006.13202), section 3.2 (the learned width).
+        O. Rybkin, K. Daniilidis, S. Levine, ICML 2021 (arXiv:2006.13202), section 3.2 (the best width is the root
+        mean square of what is not reconstructed).
         """
         mean, log_variance = self.encode(images)
         decoded = self.decode(mean + (log_variance / 2).exp() * e)
-        return reconstruct(images, decoded, self.log_width.clamp(min=_SHARPEST)), diverge(mean, log_variance)
+        if self.training:
+            with torch.no_grad():
+                best = (images - decoded).square().mean().log() / 2
+                self.log_width.lerp_(best.float().clamp(min=_SHARPEST), _PACE)
+        # A copy, because the next batch changes it in place before a caller may ask for gradients of this one.
+        return reconstruct(images, decoded, self.log_width.clone()), diverge(mean, log_variance)
 
 
 def reconstruct(x: Tensor, decoded: Tensor, log_width: Tensor) -> Tensor:

@@ -46,6 +46,7 @@ class Plan:
     learning_rate : constant
     mirror : show half of the images mirrored
     snapshot_kimg : thousands of images between snapshots; 0 makes one, at the end
+    first_kimg : thousands of images before one more snapshot, where learning is fastest; 0 makes none
     seed : of weights, order, noise
     checkpoint_every : steps
     device : ``"auto"`` or ``"cpu"``
@@ -58,6 +59,7 @@ class Plan:
     learning_rate: float = 2e-4
     mirror: bool = True
     snapshot_kimg: float = 5.0
+    first_kimg: float = 0.0
     seed: int = 0
     checkpoint_every: int = 200
     device: str = "auto"
@@ -70,8 +72,9 @@ class Plan:
             raise InputError(f"kimg is {self.kimg}; expected at least one batch, {self.batch / 1000}")
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
-        if not (math.isfinite(self.snapshot_kimg) and self.snapshot_kimg >= 0):
-            raise InputError(f"snapshot_kimg is {self.snapshot_kimg}; expected at least 0")
+        for name in ("snapshot_kimg", "first_kimg"):
+            if not (math.isfinite(value := getattr(self, name)) and value >= 0):
+                raise InputError(f"{name} is {value}; expected at least 0")
         _ = self.fit_options
 
     @property
@@ -99,7 +102,7 @@ class Plan:
 
     def trajectory(self) -> dict[str, Any]:
         """What a resumed training must share, as JSON values; it may go on for longer than planned."""
-        left_out = ("kimg", "snapshot_kimg", "checkpoint_every", "device")
+        left_out = ("kimg", "snapshot_kimg", "first_kimg", "checkpoint_every", "device")
         plan = {name: value for name, value in dataclasses.asdict(self).items() if name not in left_out}
         kept: dict[str, Any] = json.loads(json.dumps(plan))
         return kept
@@ -208,7 +211,8 @@ def follow_course(
         kept = {"tune": str(tune or ""), "pictures": sorted(pool.digests)}
         keep_plan(work, plan.trajectory() | kept, resume)
     begun = count_images(history)
-    snapshots = Snapshots(show, plan.snapshot_every, plan.steps, plan.sheet)
+    first = math.ceil(plan.first_kimg * 1000 / plan.batch)
+    snapshots = Snapshots(show, plan.snapshot_every, plan.steps, plan.sheet, first)
 
     def after(_: nn.Module, step: int) -> dict[str, float | str]:
         facts = dict(craft.follow(step))

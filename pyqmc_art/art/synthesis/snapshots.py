@@ -33,16 +33,18 @@ class Snapshots:
     every : steps
     last : step, after which there is one in any case
     sheet : pictures of each
+    first : step after which there is one more, where learning is fastest; 0 for none
     """
 
     folder: Path | None
     every: int
     last: int
     sheet: int = COLUMNS * ROWS
+    first: int = 0
 
     def due(self, step: int) -> bool:
         """Whether there is one after so many steps."""
-        return step % self.every == 0 or step == self.last
+        return step % self.every == 0 or step in (self.first, self.last)
 
     def take(self, synthesizer: Maker, kimg: float, measure: Measure | None) -> dict[str, float | str]:
         """Write the sheet of the same seeds as ever, and measure; ``kimg`` were shown in all trainings."""

@@ -11,6 +11,12 @@ namespace pyqmc {
 inline constexpr std::int64_t margin = 16;  // words; two registers of the widest instruction set
 
 inline namespace PYQMC_ISA {
+// By reference, because how a wide vector is returned depends on the instruction set.
+template <class Vector>
+inline void load_vector(const void* from, Vector& v) {
+  __builtin_memcpy(&v, from, sizeof v);
+}
+
 namespace bits {
 
 PYQMC_HD inline std::int64_t words_for(std::int64_t sites) { return (sites + 63) >> 6; }

@@ -48,11 +48,6 @@ struct Modes<8> {
   }
 };
 
-template <class Vector>
-void load_vector(const void* from, Vector& v) {
-  __builtin_memcpy(&v, from, sizeof v);
-}
-
 // The share of one member of a team. Each member numbers the clusters of its share, in the order of their first sites.
 struct ClusterMoments {
   const ClusterJob& job;

@@ -43,8 +43,8 @@ def count_pairs(lattice: Lattice) -> Floats:
     return lattice.shape[-1] - distances * (not lattice.periodic[-1])
 
 
-def correlate_lines(lattice: Lattice, field: Floats) -> Floats:
-    """Mean of the products of two values of a field, at each distance along the last axis.
+def correlate_lines(lattice: Lattice, field: NDArray[Any]) -> Floats:
+    """Mean of the products of two values of a field, at each distance along the last axis; exact for whole numbers.
 
     Parameters
     ----------
@@ -56,8 +56,12 @@ def correlate_lines(lattice: Lattice, field: Floats) -> Floats:
     """
     width, distances = lattice.shape[-1], count_distances(lattice)
     length = width if lattice.periodic[-1] else fft.next_fast_len(width + distances, real=True)
-    squared = np.square(np.abs(fft.rfft(field.reshape(len(field), -1, width), length, axis=2))).mean(axis=1)
-    return np.asarray(fft.irfft(squared, length, axis=1)[:, :distances] / count_pairs(lattice), np.float64)
+    lines = field.reshape(len(field), -1, width)
+    squared = np.square(np.abs(fft.rfft(lines.astype(np.float64), length, axis=2))).sum(axis=1)
+    products = fft.irfft(squared, length, axis=1)[:, :distances]
+    if np.issubdtype(field.dtype, np.integer):
+        products = np.rint(products)
+    return np.asarray(products / (lines.shape[1] * count_pairs(lattice)), np.float64)
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,6 @@ class Correlation:
             parts = [correlate_lines(action.lattice, field[..., a]) for a in range(action.n)]
             return np.asarray(sum(parts), np.float64)
         if isinstance(action, Potts):
-            equal = sum(correlate_lines(action.lattice, (field == a).astype(np.float64)) for a in range(action.q))
+            equal = sum(correlate_lines(action.lattice, (field == a).astype(np.int8)) for a in range(action.q))
             return np.asarray((action.q * equal - 1) / (action.q - 1), np.float64)
-        return correlate_lines(action.lattice, field.astype(np.float64))
+        return correlate_lines(action.lattice, field)

@@ -36,6 +36,7 @@ def test_two_colours_are_spins_and_components_are_added() -> None:
     spins = (1 - 2 * colours).astype(np.int8)
     observable = Correlation()
     ising = observable(qa.Ising(lattice, 0.4), spins)
+    assert np.all(ising[:, 0] == 1)
     np.testing.assert_allclose(observable(qa.Potts(lattice, 2, 0.8), colours), ising, atol=1e-12)
     angles = 2 * np.pi * STREAM.uniform("user", np.arange(72), 1)[0].reshape(2, 6, 6)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=-1)

@@ -25,7 +25,9 @@ STEPS: Final = 4000
 """Of each of two chains."""
 SURE: Final = 1e-3
 """The demo fails when two ensembles of one target are told apart at this level: once in a thousand seeds."""
-SYNTHESIS: Final = {"pictures": 160, "kimg": 6.0, "few_kimg": 4.0, "snapshots": 3, "made": 120}
+SYNTHESIS: Final = {
+    "kinds": ("diffusion",), "pictures": 160, "kimg": 7.0, "few_kimg": 1.0, "snapshots": 1, "early": 0.1, "made": 140,
+}  # fmt: skip
 """Of the study of synthesizers: what a minute affords."""
 
 
@@ -67,7 +69,7 @@ def make_ensemble(path: Path, share: float, stream: Stream, monitor: Monitor) ->
 
 
 def train_synthesizer(out: Path, seed: int, monitor: Monitor) -> tuple[Findings, bool]:
-    """Train a small GAN on simulated originals: its pictures over images shown, and what is said of copying."""
+    """Train a small diffusion model on simulated originals: its pictures early and late, and whether it copies."""
     from pyqmc_art import options
     from pyqmc_art.studies import catalogue
 

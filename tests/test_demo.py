@@ -91,7 +91,7 @@ def test_a_forged_ensemble_is_told_from_a_genuine_one_and_a_second_genuine_one_i
 
 def test_the_synthesizer_of_the_demo_is_a_study_that_there_is() -> None:
     study = catalogue.configure("synthesis", "quick", demo_forgeries.SYNTHESIS, options.parse)
-    assert study.kinds == ("dcgan",) and study.kimg + study.few_kimg <= 10
+    assert study.kinds == ("diffusion",) and study.kimg + study.few_kimg <= 10
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

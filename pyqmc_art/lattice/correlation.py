@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from pyqmc_art.lattice.actions import Potts
 from pyqmc_art.lattice.geometry import Lattice
@@ -55,10 +54,10 @@ def correlate_lines(lattice: Lattice, field: NDArray[Any]) -> Floats:
     shape (replica, distances)
     """
     width, distances = lattice.shape[-1], count_distances(lattice)
-    length = width if lattice.periodic[-1] else fft.next_fast_len(width + distances, real=True)
+    length = width if lattice.periodic[-1] else width + distances
     lines = field.reshape(len(field), -1, width)
-    squared = np.square(np.abs(fft.rfft(lines.astype(np.float64), length, axis=2))).sum(axis=1)
-    products = fft.irfft(squared, length, axis=1)[:, :distances]
+    squared = np.square(np.abs(np.fft.rfft(lines, length, axis=2))).sum(axis=1)
+    products = np.fft.irfft(squared, length, axis=1)[:, :distances]
     if np.issubdtype(field.dtype, np.integer):
         products = np.rint(products)
     return np.asarray(products / (lines.shape[1] * count_pairs(lattice)), np.float64)

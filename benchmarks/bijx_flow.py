@@ -82,12 +82,20 @@ class BijxFlow:
         return float(self._step(self.flow, self._optimizer, self._key(), n))
 
     def gap(self) -> float:
-        """How far log q of one draw is from the determinant of its Jacobian."""
-        z = jax.random.normal(jax.random.key(0), (1, *self.flow.prior.event_shape))
+        """How far log q of one draw is from the determinant of its Jacobian, in double precision."""
+        with jax.enable_x64(True):
+            graph, state = nnx.split(self.flow)
+            flow = nnx.merge(graph, jax.tree.map(_widen, state))
+            z = jax.random.normal(jax.random.key(0), (1, *flow.prior.event_shape), jnp.float64)
 
-        def push(x: Any) -> Any:
-            return self.flow.bijection.forward(x, jnp.zeros(1))[0].ravel()
+            def push(x: Any) -> Any:
+                return flow.bijection.forward(x, jnp.zeros(1))[0].ravel()
 
-        jacobian = np.asarray(jax.jacfwd(push)(z), np.float64).reshape(z.size, z.size)
-        claimed = -float(self.flow.bijection.forward(z, jnp.zeros(1))[1][0])
+            jacobian = np.asarray(jax.jacfwd(push)(z), np.float64).reshape(z.size, z.size)
+            claimed = -float(flow.bijection.forward(z, jnp.zeros(1))[1][0])
         return abs(float(np.linalg.slogdet(jacobian)[1]) - claimed)
+
+
+def _widen(value: Any) -> Any:
+    """Single precision to double; keys and whole numbers as they are."""
+    return value.astype(jnp.float64) if getattr(value, "dtype", None) == jnp.float32 else value

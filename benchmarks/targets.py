@@ -123,7 +123,7 @@ TARGETS: Final = (
     Target("Swendsen-Wang: at most 5 ns per site at L = 256", "swendsen-wang", "440687) square 256x256", 5),
     Target("Swendsen-Wang: at most 5 ns per site at L = 1024", "swendsen-wang", "square 1024x1024", 5),
     Target("Swendsen-Wang: at most 9 ns per site at 128^3", "swendsen-wang", "128x128x128", 9),
-    *(_averages(size, column) for size in (256, 1024) for column in ("moments", "correlation")),
+    *(_averages(size, column) for size in (256, 1024) for column in ("moments", "correlation", "modes")),
     Target("Wolff: at most 12 ns per flipped site at L = 256", "wolff", "440687) square 256x256", 12),
     Target("Wolff: at most 16 ns per flipped site at L = 1024", "wolff", "square 1024x1024", 16),
     Target(

@@ -44,8 +44,8 @@ struct WordOfRuns {
   std::uint64_t runs, coin, spins, rows;
 
   // Lets the runs inherit; roots are numbered from `next` on. `turned` receives the sites that turn. `cut` 0: no
-  // segments are asked for, 1: those of spins that agree, with a mark where a row or word begins, 2: those of spins that
-  // alternate. Returns the number of the root after the last.
+  // segments are asked for, 1: those of spins that agree, with a mark where a row or word begins, 2: those of spins
+  // that alternate. Returns the number of the root after the last.
   template <int cut>
   std::uint32_t flip(std::uint32_t* parent, std::uint32_t next, std::uint64_t& turned, Segments* segments) const;
 

@@ -1,4 +1,8 @@
-"""The package built and installed in every way it promises, once per session; all of it is slow."""
+"""The package built and installed in every way it promises, once per session; all of it is slow.
+
+An installation with its libraries takes 6 GiB: the tests form one group, so that parallel workers share it, and it is
+removed when they have passed or failed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,11 +113,12 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def installed_wheel(tmp_path_factory: pytest.TempPathFactory, distributions: dict[str, Path]) -> Installation:
+def installed_wheel(tmp_path_factory: pytest.TempPathFactory, distributions: dict[str, Path]) -> Iterator[Installation]:
     """Install the wheel with every library it declares, and those of the tests, into a fresh environment."""
     installation = create_installation(tmp_path_factory.mktemp("wheel"))
     installation.pip_install("--quiet", f"{distributions['wheel']}[test,art]")
-    return installation
+    yield installation
+    shutil.rmtree(installation.home)
 
 
 @pytest.fixture(scope="session")

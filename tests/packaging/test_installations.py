@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]
 
 NO_COMPILER = {"CC": "/bin/false", "CXX": "/bin/false"}
 ASK_FOR_CPP = """

@@ -15,6 +15,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from pyqmc_art import appraising, data, generate, judge, options, train
+from pyqmc_art.allocator import keep_freed_memory
 from pyqmc_art.errors import InputError, PyqmcError, unknown
 from pyqmc_art.options import AnalyzeOptions, DemoOptions, InfoOptions, StudyOptions, VerifyOptions
 from pyqmc_art.sample_options import SampleOptions
@@ -292,6 +293,7 @@ def info(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; exit status 0 done, 2 bad input, 3 interrupted and resumable, 1 anything else."""
     words = list(sys.argv[1:] if argv is None else argv)
+    keep_freed_memory()
     try:
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()

@@ -78,8 +78,8 @@ class Game(nn.Module):
     def show(self, n: int) -> Tensor:
         """Images for the discriminator to learn from.
 
-        Where the generator's turn follows in the same step, they are left to it: its weights have not moved by then, and
-        making images twice would be a twelfth more arithmetic.
+        Where the generator's turn follows in the same step, they are left to it: its weights have not moved by then,
+        and making images twice would be a twelfth more arithmetic.
         """
         if self.rules.apart:
             with torch.no_grad():

@@ -16,8 +16,8 @@ def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, up to its peak, and say whether it does.
 
     By default glibc gives the top of the heap back to the system whenever a layer's maps are freed, and the next layer
-    touches every page for the first time again: that is a seventh of a DC-GAN's training step. For a process of our own, the
-    command line; a library leaves the process that it is called in as it is. Without glibc nothing happens.
+    touches every page for the first time again: that is a seventh of a DC-GAN's training step. For a process of our
+    own, the command line; a library leaves the process that it is called in as it is. Without glibc nothing happens.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

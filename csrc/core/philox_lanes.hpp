@@ -61,6 +61,18 @@ PYQMC_HD inline Vector upper_half(Vector a) {
 #endif
 }
 
+// The same by way of memory: the ports of loads and stores have nothing else to do, those of products and shuffles are
+// full. It takes twice as long, so that only few of many vectors may go this way.
+inline Vector upper_half_by_load(Vector a) {
+#if defined(__AVX512F__) && !defined(PYQMC_DEVICE)
+  __m512i slot, upper;
+  asm("vmovdqa64 %2, %1\n\tvmovshdup %1, %0" : "=v"(upper), "=m"(slot) : "v"((__m512i)a));
+  return (Vector)upper;
+#else
+  return upper_half(a);
+#endif
+}
+
 // a ^ b ^ c.
 PYQMC_HD inline Vector parity(Vector a, Vector b, Vector c) {
 #if defined(__AVX512F__)
@@ -69,6 +81,9 @@ PYQMC_HD inline Vector parity(Vector a, Vector b, Vector c) {
   return a ^ b ^ c;
 #endif
 }
+
+// As many vectors at a time as the registers hold.
+inline constexpr int most = width == 8 ? 6 : width == 4 ? 3 : 2;
 
 // One round of `count` vectors of counters; several vectors hide the latency of the products.
 template <int count>
@@ -80,7 +95,7 @@ PYQMC_HD inline void run_round(Vector (&c0)[count], Vector (&c1)[count], Vector 
     const Vector p1 = multiply(c2[v], broadcast(philox::multiplier1));
     c0[v] = parity(upper_half(p1), c1[v], k0);
     c1[v] = p1;
-    c2[v] = parity(upper_half(p0), c3[v], k1);
+    c2[v] = parity(count == most && v == 0 ? upper_half_by_load(p0) : upper_half(p0), c3[v], k1);
     c3[v] = p0;
   }
 }
@@ -195,8 +210,7 @@ inline Vector odd_lanes([[maybe_unused]] Vector a, Vector b) {
 template <int shift>
 inline void write_blocks(const Draws& draws, std::uint32_t tag, std::uint32_t first, std::size_t blocks,
                          unsigned char* out) {
-  // As many vectors at a time as the registers hold.
-  constexpr std::size_t unroll = width == 8 ? 5 : width == 4 ? 3 : 2, stride = unroll * width;
+  constexpr std::size_t unroll = most, stride = unroll * width;
   // Behind index 2^32 - 1 comes 0.
   constexpr std::uint64_t all = 1ull << 32;
   if (first + static_cast<std::uint64_t>(blocks) > all) {

@@ -23,7 +23,7 @@ template <int table>
 PYQMC_HD inline Vector logic(Vector a, Vector b, Vector c) {
   return (Vector)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, table);
 }
-PYQMC_HD inline Vector choose(Vector mask, Vector a, Vector b) { return logic<0xCA>(mask, a, b); }
+PYQMC_HD inline Vector choose(Vector mask, Vector a, Vector b) { return logic<0xB8>(b, mask, a); }
 PYQMC_HD inline Vector majority(Vector a, Vector b, Vector c) { return logic<0xE8>(a, b, c); }
 PYQMC_HD inline Vector neither(Vector a, Vector b) { return logic<0x03>(a, b, b); }
 PYQMC_HD inline bool any(Vector v) { return _mm512_test_epi64_mask((__m512i)v, (__m512i)v) != 0; }

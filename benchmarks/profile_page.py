@@ -74,8 +74,8 @@ what was read took 520). Tried: fewer digits, where spins settled alone (one in 
 outweigh what is saved, by estimate. A choice that overwrites the word it drops instead of a copy of its mask saves 96
 copies for a site (8.4 to 9.0 updates per ns at 16 x 16 x 16). The reads of functions and the operations on them alone
 take 120 of the 190 cycles, also with the addresses given. Tried without gain: settling spins together at the end of a
-stretch of sites, so that no branch depends on them; asking for the neighbours ahead; two registers of copies at a time,
-which would share the addresses.
+stretch of sites, so that no branch depends on them; asking for the neighbours ahead; and, in a loop of the digits
+alone, two registers of copies at a time, which share the addresses.
 """,
     "potts": """\
 The sweep with a byte for each site, which also serves Ising spins on lattices that cannot be packed. A colour to

@@ -17,7 +17,8 @@ class Target:
     ----------
     words : what is asked, in a sentence
     section, case : the table, and a part of the row's name
-    bound : largest cost in ns for each unit of work; beside a rival the smallest ratio, beside a row the largest
+    bound : largest cost in ns for each unit of work; beside a rival the smallest ratio (below 1: the
+        contender may cost more, by 1 / bound at most), beside a row the largest
     rival : the column whose cost is divided by the contender's
     row : a part of the name of the row in the same column by whose cost the contender's is divided
     contender : the column
@@ -51,7 +52,8 @@ class Target:
             return None
         if self.row is not None:
             return self._say(mine / other <= self.bound, f"{mine / other:.3g} times")
-        return self._say(other / mine >= self.bound, f"{other / mine:.3g} times")
+        ratio = other / mine if self.bound >= 1 else mine / other
+        return self._say(other / mine >= self.bound, f"{ratio:.3g} times")
 
     def _say(self, reached: bool, figure: str) -> str:
         return f"* {self.words}: {'reached' if reached else '**missed**'} ({figure})."

@@ -130,6 +130,14 @@ def test_ratio_that_is_asked_is_reached_or_missed(record, table, judgement, cost
     assert f"80 times mcising at L = 1024: {word}" in table.render({"a": make_record(record, judgement, *rows)})
 
 
+@pytest.mark.parametrize(("cost", "word"), [(3.5, "reached"), (3.7, "**missed**")])
+def test_cost_beside_another_column_is_said_as_asked(record, table, judgement, cost, word):
+    case = "swendsen-wang on ising(beta=0.440687) square 256x256"
+    rows = [("averages", case, column, "site", c) for column, c in (("step alone", 3.0), ("moments", cost))]
+    asked = "with moments of clusters: at most 1.2 times the step alone at L = 256"
+    assert f"{asked}: {word} ({cost / 3:.3g} times)." in table.render({"a": make_record(record, judgement, *rows)})
+
+
 def test_table_of_an_unknown_section_is_shown_too(record, table, judgement):
     row = ("planted", "planted case", "pyqmc_art", "thing", 3.0)
     page = table.render({"a": make_record(record, judgement, row)})

@@ -18,9 +18,12 @@ inline constexpr double places = 4503599627370496.0;  // 2^52
 struct Ziggurat {
   // Layer k reaches to x_k: x_1 is where the tail begins, x_0 what the lowest layer would reach to if it were a
   // rectangle, and x_1024 = 0.
-  std::uint64_t inside[layers];  // places up to x_{k + 1}: under the curve whatever the height
-  double width[layers];          // of a place
-  double height[layers + 1];     // exp(-x_k^2 / 2), where layer k begins; the lowest begins at 0
+  struct Layer {
+    std::uint64_t inside;  // places up to x_{k + 1}: under the curve whatever the height
+    double width;          // of a place
+  };
+  alignas(64) Layer layer[layers];
+  double height[layers + 1];  // exp(-x_k^2 / 2), where layer k begins; the lowest begins at 0
 
   Ziggurat() {
     double x[layers + 1];
@@ -34,10 +37,7 @@ struct Ziggurat {
     }
     x[layers] = 0.0;
     height[layers] = 1.0;
-    for (int k = 0; k < layers; ++k) {
-      inside[k] = static_cast<std::uint64_t>(x[k + 1] / x[k] * places);
-      width[k] = x[k] / places;
-    }
+    for (int k = 0; k < layers; ++k) layer[k] = {static_cast<std::uint64_t>(x[k + 1] / x[k] * places), x[k] / places};
   }
 };
 
@@ -56,8 +56,8 @@ inline double normal_of(const Ziggurat& table, const Draws& draws, Purpose purpo
   for (std::uint32_t attempt = 0;; ++attempt) {
     const std::size_t layer = word % layers;
     const std::uint64_t place = word >> 12, sign = (word & layers) << 53;
-    double x = static_cast<double>(place) * table.width[layer];
-    if (place < table.inside[layer]) return from_bits(bits_of(x) | sign);
+    double x = static_cast<double>(place) * table.layer[layer].width;
+    if (place < table.layer[layer].inside) return from_bits(bits_of(x) | sign);
     const Block more = draws.block(purpose, index, 1u << 23 | (attempt & 1023) << 13 | half << 12 | number);
     const double low = table.height[layer], high = table.height[layer + 1];
     if (layer > 0) {
@@ -82,14 +82,31 @@ inline Normals normals_of(const Draws& draws, Purpose purpose, std::uint32_t ind
 
 namespace lanes {
 
-// Entries of a table.
-inline Vector look_up(const std::uint64_t* table, Vector entry) {
+// What the table says of the layers of `width` words, which lie at `words` as well.
+inline void look_up(const Ziggurat::Layer* table, const std::uint64_t* words, Vector word, Vector& inside,
+                    Vector& width_of_place) {
 #if defined(__AVX512F__)
-  return (Vector)_mm512_mask_i64gather_epi64(_mm512_setzero_si512(), 0xFF, (__m512i)entry, table, 8);
+  static_cast<void>(words);
+  const __m512i entry = (__m512i)((word & static_cast<std::uint64_t>(layers - 1)) << 1), none = _mm512_setzero_si512();
+  inside = (Vector)_mm512_mask_i64gather_epi64(none, 0xFF, entry, &table->inside, 8);
+  width_of_place = (Vector)_mm512_mask_i64gather_epi64(none, 0xFF, entry, &table->width, 8);
+#elif defined(__AVX2__)
+  // Both numbers of a layer at once: shuffles have one port, loads several.
+  static_cast<void>(word);
+  const auto entry = [&](int lane) {
+    return _mm_load_si128(reinterpret_cast<const __m128i*>(table + words[lane] % layers));
+  };
+  const __m256i even = _mm256_inserti128_si256(_mm256_castsi128_si256(entry(0)), entry(2), 1),
+                odd = _mm256_inserti128_si256(_mm256_castsi128_si256(entry(1)), entry(3), 1);
+  inside = (Vector)_mm256_unpacklo_epi64(even, odd);
+  width_of_place = (Vector)_mm256_unpackhi_epi64(even, odd);
 #else
-  Vector found;
-  for (int lane = 0; lane < width; ++lane) found[lane] = table[entry[lane]];
-  return found;
+  static_cast<void>(word);
+  for (int lane = 0; lane < width; ++lane) {
+    const Ziggurat::Layer& layer = table[words[lane] % layers];
+    inside[lane] = layer.inside;
+    __builtin_memcpy(reinterpret_cast<char*>(&width_of_place) + 8 * lane, &layer.width, 8);
+  }
 #endif
 }
 
@@ -125,15 +142,17 @@ inline void fill_normals(const Draws& draws, Purpose purpose, std::uint32_t numb
     for (std::size_t j = 0; j < 2 * count; j += lanes::width) {
       Vector word;
       __builtin_memcpy(&word, words + j, sizeof word);
-      const Vector layer = word & static_cast<std::uint64_t>(layers - 1), place = word >> 12;
+      const Vector place = word >> 12;
+      Vector inside, width_of_place;
+      lanes::look_up(table.layer, words + j, word, inside, width_of_place);
       // Exact for integers below 2^52, unlike anything there is to convert them before AVX-512.
       const Reals whole = (Reals)(place | 0x4330000000000000ull) - places;
-      const Reals x = whole * (Reals)lanes::look_up(reinterpret_cast<const std::uint64_t*>(table.width), layer);
+      const Reals x = whole * (Reals)width_of_place;
       const Vector bits = (Vector)x | (word & static_cast<std::uint64_t>(layers)) << 53;
       const bool is_whole = 2 * count - j >= lanes::width;
       double* to = is_whole ? out + 2 * done + j : rest;
       __builtin_memcpy(to, &bits, sizeof bits);
-      unsigned refused = all & ~lanes::below(place, lanes::look_up(table.inside, layer));
+      unsigned refused = all & ~lanes::below(place, inside);
       for (; __builtin_expect(refused != 0, 0); refused &= refused - 1) {
         const std::size_t k = j + static_cast<std::size_t>(__builtin_ctz(refused));
         to[k - j] =

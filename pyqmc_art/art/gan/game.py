@@ -48,7 +48,6 @@ class Game(nn.Module):
     def __init__(self, generator: Generator, critic: Critic, rules: Rules, rival: Penalty | None = None) -> None:
         super().__init__()
         self.rival = rival
-        self.left: Tensor | None = None
         self.generator, self.critic, self.rules = generator, critic, rules
         self.average = copy.deepcopy(generator).requires_grad_(False)
         self.register_buffer("images", torch.zeros((), dtype=torch.int64))
@@ -71,31 +70,10 @@ class Game(nn.Module):
         return tuple(found)
 
     def make(self, n: int) -> Tensor:
-        """Images of the generator as it is now, in training, with the way back to its weights."""
-        images: Tensor = self.generator(self.draw(n))
+        """Images of the generator as it is now, in training; nothing of it is moved."""
+        z = torch.randn(n, self.generator.latent).to(self.images.device)
+        images: Tensor = call_frozen(self.generator, z)
         return images
-
-    def show(self, n: int) -> Tensor:
-        """Images for the discriminator to learn from.
-
-        Where the generator's turn follows in the same step, they are left to it: its weights have not moved by then,
-        and making images twice would be a twelfth more arithmetic.
-        """
-        if self.rules.apart:
-            with torch.no_grad():
-                images: Tensor = call_frozen(self.generator, self.draw(n))
-            return images
-        self.left = self.make(n)
-        return self.left.detach()
-
-    def take(self, n: int) -> Tensor:
-        """Images for the generator to learn from: those left by the discriminator's turn, if it has had one."""
-        left, self.left = self.left, None
-        return self.make(n) if left is None else left
-
-    def draw(self, n: int) -> Tensor:
-        """Latent vectors, drawn on the CPU."""
-        return torch.randn(n, self.generator.latent).to(self.images.device)
 
     def change(self, images: Tensor) -> Tensor:
         """Augment images as the rules say."""
@@ -149,7 +127,8 @@ def _generator_moves(model: Any, step: int) -> bool:
 
 
 def _critic_loss(game: Any, real: Tensor) -> Tensor:
-    made = game.show(len(real))
+    with torch.no_grad():
+        made = game.make(len(real))
     logits, taught = game.critic.examine(game.change(real))
     other = game.critic(game.change(made))
     with torch.no_grad():
@@ -166,7 +145,8 @@ def _slope_loss(game: Any, real: Tensor) -> Tensor:
 
 
 def _generator_loss(game: Any, real: Tensor) -> Tensor:
-    made = game.take(len(real))
+    z = torch.randn(len(real), game.generator.latent).to(real.device)
+    made = game.generator(z)
     logits = call_frozen(game.critic, game.change(made))
     with torch.no_grad():
         game.right[1].lerp_((logits < 0).float().mean(), 1 - _MEMORY)

@@ -57,17 +57,12 @@ class Rules:
         if min(self.phases) < 0 or (min(self.phases) == 0) != (max(self.phases) == 0):
             raise InputError(f"phases are {self.phases}; expected two numbers of steps above 0, or none")
 
-    @property
-    def apart(self) -> bool:
-        """Whether the players move in different steps."""
-        return self.phases[0] > 0
-
     def moves_critic(self, step: int) -> bool:
         """Whether the phases let the discriminator learn in this step."""
         alone, other = self.phases
-        return not self.apart or step % (alone + other) < alone
+        return not alone or step % (alone + other) < alone
 
     def moves_generator(self, step: int) -> bool:
         """Whether the phases let the generator learn in this step."""
         alone, other = self.phases
-        return not self.apart or step % (alone + other) >= alone
+        return not alone or step % (alone + other) >= alone

@@ -41,7 +41,7 @@ LAYERS = (
     ("stats",),
     ("ops",),
     ("backends",),
-    ("rng", "monitor", "include", "interrupts"),
+    ("rng", "monitor", "include", "interrupts", "allocator"),
     ("protocols",),
     ("errors",),
 )

@@ -23,7 +23,7 @@ test: $(VENV)/test.ready $(VENV)/art.ready  ## unit tests and doctests
 	$(BIN)/python -m pytest -n 2
 
 test-slow: $(VENV)/test.ready $(VENV)/art.ready  ## the long tests: statistics at full size, sdist, wheel, installations
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 lint: $(VENV)/lint.ready  ## ruff and clang-format, changing nothing
 	$(BIN)/ruff check .

@@ -63,7 +63,7 @@ PYQMC_HD inline Vector upper_half(Vector a) {
 
 // The same by way of memory: the ports of loads and stores have nothing else to do, those of products and shuffles are
 // full. It takes twice as long, so that only few of many vectors may go this way.
-inline Vector upper_half_by_load(Vector a) {
+PYQMC_HD inline Vector upper_half_by_load(Vector a) {
 #if defined(__AVX512F__) && !defined(PYQMC_DEVICE)
   __m512i slot, upper;
   asm("vmovdqa64 %2, %1\n\tvmovshdup %1, %0" : "=v"(upper), "=m"(slot) : "v"((__m512i)a));

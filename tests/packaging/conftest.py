@@ -1,17 +1,17 @@
 """The package built and installed in every way it promises, once per session; all of it is slow.
 
-An installation with its libraries takes 6 GiB: the tests form one group, so that parallel workers share it, and it is
-removed when they have passed or failed.
+An installation with its libraries takes 6 GiB, so parallel workers share one.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,23 +102,42 @@ def copy_checkout(target: Path) -> Path:
     return Path(shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*LEFT_OUT)))
 
 
+def share(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Give a folder of the whole run, made by the first worker that asks for it."""
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if parallel else base) / name
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "made").exists():
+            # What an attempt has left that failed in the other worker.
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Build the sdist, and the wheel from the sdist."""
-    source = copy_checkout(tmp_path_factory.mktemp("built") / "source")
-    run(sys.executable, "-m", "build", cwd=source, PYQMC_REQUIRE_NATIVE="1")
-    (sdist,) = (source / "dist").glob("*.tar.gz")
-    (wheel,) = (source / "dist").glob("*.whl")
+
+    def make(folder: Path) -> None:
+        run(sys.executable, "-m", "build", cwd=copy_checkout(folder / "source"), PYQMC_REQUIRE_NATIVE="1")
+
+    dist = share(tmp_path_factory, "built", make) / "source" / "dist"
+    (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
     return {"sdist": sdist, "wheel": wheel}
 
 
 @pytest.fixture(scope="session")
-def installed_wheel(tmp_path_factory: pytest.TempPathFactory, distributions: dict[str, Path]) -> Iterator[Installation]:
+def installed_wheel(tmp_path_factory: pytest.TempPathFactory, distributions: dict[str, Path]) -> Installation:
     """Install the wheel with every library it declares, and those of the tests, into a fresh environment."""
-    installation = create_installation(tmp_path_factory.mktemp("wheel"))
-    installation.pip_install("--quiet", f"{distributions['wheel']}[test,art]")
-    yield installation
-    shutil.rmtree(installation.home)
+
+    def make(folder: Path) -> None:
+        create_installation(folder).pip_install("--quiet", f"{distributions['wheel']}[test,art]")
+
+    return Installation(share(tmp_path_factory, "wheel", make))
 
 
 @pytest.fixture(scope="session")

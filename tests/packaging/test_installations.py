@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]
+pytestmark = pytest.mark.slow
 
 NO_COMPILER = {"CC": "/bin/false", "CXX": "/bin/false"}
 ASK_FOR_CPP = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = {"numpy", "scipy", "numba", "h5py", "cyclopts", "tqdm", "matplotlib", "jinja2"}

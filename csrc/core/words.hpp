@@ -23,6 +23,7 @@ template <int table>
 PYQMC_HD inline Vector logic(Vector a, Vector b, Vector c) {
   return (Vector)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, table);
 }
+// The instruction overwrites its first operand: b is rarely wanted again, the mask often is.
 PYQMC_HD inline Vector choose(Vector mask, Vector a, Vector b) { return logic<0xB8>(b, mask, a); }
 PYQMC_HD inline Vector majority(Vector a, Vector b, Vector c) { return logic<0xE8>(a, b, c); }
 PYQMC_HD inline Vector neither(Vector a, Vector b) { return logic<0x03>(a, b, b); }

@@ -48,7 +48,7 @@ class PictureFlags(TrainFlags):
     metrics_size
         Side in pixels at which it looks.
     precision
-        no (float32), or bf16: faster where the processor multiplies such numbers, and slightly other weights.
+        no (float32), bf16 (slightly other weights), or auto: bf16 where that is faster (GAN on AMX).
     dry_run
         Say what would be done and what it costs, and stop.
     """
@@ -65,7 +65,7 @@ class PictureFlags(TrainFlags):
     metrics: str = "auto"
     metrics_size: Annotated[int, options.WHOLE] = 64
     checkpoint_every: Annotated[int, options.WHOLE] = 200
-    precision: str = "no"
+    precision: str = "auto"
     dry_run: bool = False
 
     @property

@@ -20,7 +20,9 @@ from pyqmc_art.art.diffusion.training import DiffusionTraining, train_diffusion 
 from pyqmc_art.art.gan.catalogue import KINDS, GanShape  # noqa: E402
 from pyqmc_art.art.gan.rules import Rules  # noqa: E402
 from pyqmc_art.art.gan.training import GanTraining, train_gan  # noqa: E402
+from pyqmc_art.art.synthesis import course  # noqa: E402
 from pyqmc_art.art.synthesis.pool import Pool  # noqa: E402
+from pyqmc_art.learning.precision import multiplies_bf16  # noqa: E402
 
 SIZE, COUNT = 32, 8
 
@@ -61,6 +63,33 @@ def test_shortened_numbers_change_the_weights_and_resume_to_the_same(kind, tmp_p
     full = end(usual)
     assert any(not torch.equal(whole[name], full[name]) for name in whole)
     assert all(value.dtype != torch.bfloat16 for value in whole.values())
+
+
+@pytest.mark.parametrize("able", [False, True])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_auto_shortens_where_networks_and_processor_gain(kind, able, monkeypatch):
+    monkeypatch.setattr(course, "multiplies_bf16", lambda: able)
+    plan = replace(MAKERS[kind][1], precision="auto")
+    assert plan.precision == ("bf16" if able and kind in ("dcgan", "light") else "no")
+    assert plan.trajectory()["precision"] == plan.fit_options.precision == plan.precision
+
+
+def test_a_processor_without_such_products_does_not_gain(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    assert not multiplies_bf16()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    assert multiplies_bf16() == (not torch.cuda.is_available())
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert not multiplies_bf16()
+
+
+def test_a_training_goes_on_with_its_own_precision_or_says_which_that_was(tmp_path, monkeypatch):
+    plan = replace(gan("dcgan"), kimg=0.016, batch=4, checkpoint_every=0, snapshot_kimg=0.0, device="cpu")
+    monkeypatch.setattr(course, "multiplies_bf16", lambda: True)
+    train_gan(make_pool(), replace(plan, precision="auto"), tmp_path / "model", until=2)
+    with pytest.raises(InputError, match=r"other precision \(bf16\)"):
+        train_gan(make_pool(), replace(plan, precision="no"), tmp_path / "model", resume=True)
+    train_gan(make_pool(), replace(plan, precision="bf16"), tmp_path / "model", resume=True)
 
 
 def test_an_unknown_precision_is_refused():

@@ -19,7 +19,10 @@ KINDS: Final = ("dcgan", "light", "stylegan2")
 
 @dataclass(frozen=True)
 class Habit:
-    """What a kind does by default: batch, learning rate, betas of Adam, loss, augmentation and penalties."""
+    """What a kind does by default: batch, learning rate, betas of Adam, loss, augmentation and penalties.
+
+    ``short`` says whether bf16 is faster: 1.6 and 1.9 times with width 32 at 64 pixels; StyleGAN2 becomes slower.
+    """
 
     batch: int
     learning_rate: float
@@ -28,12 +31,13 @@ class Habit:
     augment: str
     slope: float = 0.0
     path: float = 0.0
+    short: bool = True
 
 
 HABITS: Final = {
     "dcgan": Habit(32, 2e-4, (0.5, 0.999), "non-saturating", "diff"),
     "light": Habit(8, 2e-4, (0.5, 0.999), "hinge", "diff"),
-    "stylegan2": Habit(16, 2e-3, (0.0, 0.99), "non-saturating", "ada", 1.0, 2.0),
+    "stylegan2": Habit(16, 2e-3, (0.0, 0.99), "non-saturating", "ada", 1.0, 2.0, short=False),
 }
 
 

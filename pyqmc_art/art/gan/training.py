@@ -35,6 +35,11 @@ class GanTraining(Plan):
     rules: Rules = field(default_factory=Rules)
     freeze: int = 0
 
+    @property
+    def gains_by_bf16(self) -> bool:
+        """Whether shortened numbers are faster for this kind."""
+        return self.shape.habit.short
+
 
 @dataclass(frozen=True)
 class TrainedGan:

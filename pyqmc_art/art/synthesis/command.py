@@ -141,9 +141,10 @@ def prepare_measure(
 def describe_task(pool: Pool, plan: Plan, size: int) -> str:
     """Say on what is trained, and for how long."""
     cuts = "" if len(pool) == len(pool.names) else f", cut into {len(pool)}"
+    short = "" if plan.precision == "no" else f" in {plan.precision}"
     return (
         f"at {size} x {size} on {count(len(pool.names), 'picture')}{cuts}: {plan.kimg:g} kimg in {plan.steps} steps "
-        f"of {plan.batch}"
+        f"of {plan.batch}{short}"
     )
 
 

@@ -21,6 +21,7 @@ from pyqmc_art.art.synthesis.weights import count_images
 from pyqmc_art.errors import InputError, StoreError, unknown
 from pyqmc_art.learning.fit import Batches, FitResult, fit
 from pyqmc_art.learning.options import FitOptions
+from pyqmc_art.learning.precision import multiplies_bf16
 from pyqmc_art.learning.pretrained import open_workplace
 from pyqmc_art.learning.threads import limit_torch
 from pyqmc_art.learning.turns import Turn
@@ -28,7 +29,7 @@ from pyqmc_art.monitor import Silent
 from pyqmc_art.protocols import Monitor
 from pyqmc_art.rng import Stream
 
-PRECISIONS: Final = ("no", "bf16")
+PRECISIONS: Final = ("auto", "no", "bf16")
 _PLAN: Final = "plan.json"
 
 History: TypeAlias = tuple[Mapping[str, Any], ...]
@@ -50,8 +51,9 @@ class Plan:
     seed : of weights, order, noise
     checkpoint_every : steps
     device : ``"auto"`` or ``"cpu"``
-    precision : ``"no"`` (float32) or ``"bf16"``: convolutions and products of shortened numbers, faster where the
-        processor has them
+    precision : ``"no"`` (float32); ``"bf16"``: convolutions and products of shortened numbers, faster where the
+        processor has them; or ``"auto"``, which becomes one of both here: bf16 where the networks gain by it and the
+        processor multiplies such numbers
     """
 
     kimg: float = 50.0
@@ -72,10 +74,18 @@ class Plan:
             raise InputError(f"kimg is {self.kimg}; expected at least one batch, {self.batch / 1000}")
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
+        if self.precision == "auto":
+            # What is kept of a training says what was used, whichever machine goes on with it.
+            object.__setattr__(self, "precision", "bf16" if self.gains_by_bf16 and multiplies_bf16() else "no")
         for name in ("snapshot_kimg", "first_kimg"):
             if not (math.isfinite(value := getattr(self, name)) and value >= 0):
                 raise InputError(f"{name} is {value}; expected at least 0")
         _ = self.fit_options
+
+    @property
+    def gains_by_bf16(self) -> bool:
+        """Whether shortened numbers are faster for these networks, as measured at their usual sizes."""
+        return False
 
     @property
     def steps(self) -> int:
@@ -272,7 +282,7 @@ def keep_plan(work: Path, plan: Mapping[str, Any], resume: bool) -> None:
     try:
         if resume and place.exists():
             kept = json.loads(place.read_text("utf-8"))
-            changed = [name for name in plan if kept.get(name) != plan[name]]
+            changed = [_name_kept(name, kept.get(name)) for name in plan if kept.get(name) != plan[name]]
             if changed:
                 raise InputError(
                     f"{work} holds a training with other {', '.join(changed)}; give the same again, or remove it"
@@ -282,3 +292,8 @@ def keep_plan(work: Path, plan: Mapping[str, Any], resume: bool) -> None:
         place.write_text(json.dumps(plan), "utf-8")
     except OSError as error:
         raise StoreError(f"cannot write {place} ({error.strerror}); is there room?") from error
+
+
+def _name_kept(name: str, value: object) -> str:
+    """An option with what it was, where that is a word or a number."""
+    return f"{name} ({value})" if isinstance(value, (int, float)) or (isinstance(value, str) and value) else name

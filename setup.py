@@ -39,7 +39,12 @@ COMMON = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-pthread"]
 AVX2 = ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mpopcnt"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 # The end of a file's stem says which instruction set it is compiled for; run-time dispatch chooses among them.
-ISA_FLAGS = {"_avx2": AVX2, "_avx512": AVX512, "_avx512vnni": [*AVX512, "-mavx512vnni"]}
+ISA_FLAGS = {
+    "_avx2": AVX2,
+    "_avx512": AVX512,
+    "_avx512vnni": [*AVX512, "-mavx512vnni"],
+    "_avx512vbmi2": [*AVX512, "-mavx512vbmi", "-mavx512vbmi2", "-mgfni"],
+}
 
 # Devices round a*b+c twice as well. Code for two generations, and what a later one can compile for itself.
 NVCC = ["-O3", "-std=c++17", "-fmad=false", "-diag-suppress=1675", "-Xcompiler=-fPIC,-fvisibility=hidden"]

@@ -65,18 +65,17 @@ has a probability of its own. All 16 functions of two bits of the count are comp
 reads two of them and chooses by the third bit: 13.4 to 17.2 updates per ns at L = 1024, where choosing among five
 entries took four operations for each digit. The bound is the same.""",
     "glass": """\
-Every site has probabilities of its own, 32 of them in three dimensions, and twelve digits for 512 copies. A digit is
-read from functions of two bits, eight of them, and chosen by seven operations; with the generator's six and two to
-choose that is 180 operations for 512 copies, two in a cycle, which alone bounds it to 20 updates per ns here. Naming
-the eight functions took four scalar instructions each, shifts among them, which compete with the rotations for their
-port; now a byte for each is read and scales the address (426 instructions for the digits of a site, where shifts of
-what was read took 520). Tried: fewer digits, where spins settled alone (one in 2^digits, by a Philox block each)
-outweigh what is saved, by estimate. A choice that overwrites the word it drops instead of a copy of its mask saves 96
-copies for a site (8.4 to 9.0 updates per ns at 16 x 16 x 16). The reads of functions and the operations on them alone
-take 120 of the 190 cycles, also with the addresses given. Tried without gain: settling spins together at the end of a
-stretch of sites, so that no branch depends on them; asking for the neighbours ahead; and, in a loop of the digits
-alone, two registers of copies at a time, which share the addresses.
-""",
+Every site has probabilities of its own, 32 of them in three dimensions, and twelve digits for 512 copies. They are looked
+up by bytes: the five bits of 512 copies become 512 bytes (unpacking, and products of 8 x 8 bits), two instructions look
+eight and four digits of 64 of them up, and the way back gives a register for each digit. That takes 97 operations, the
+generator and the choice 96, neighbours, counting and the store some 25: about 220, two in a cycle, which bounds it to 14
+updates per ns here. What is missing are spins settled alone (one in 2^digits, a Philox block each; a twelfth of the
+time), the way from and to bytes of the fields (a tenth at 30 steps a call), and tables of 64 bytes for every site, read
+from the second cache: the rows are numbered as they are met. Before, and still where a processor cannot look bytes up, a
+digit was chosen by seven operations among eight functions of two bits, each named by a byte: 180 operations and 192 loads
+(9.7 in place of 11.1 updates per ns at 16 x 16 x 16 in turn in one process each). That a neighbour differs from the first
+one takes one operation; the signs of couplings are in the tables. Tried without gain: asking for the neighbours and
+tables of later sites ahead; settling spins together at the end of a stretch of sites; fewer digits, by estimate.""",
     "potts": """\
 The sweep with a byte for each site, which also serves Ising spins on lattices that cannot be packed. A colour to
 propose and a number to accept it by are Philox words, ten rounds of two wide products for each block; neighbours'

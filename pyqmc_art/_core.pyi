@@ -116,6 +116,7 @@ def glass_steps(
     row: NDArray[np.int32],
     table: NDArray[np.uint64],
     upper: NDArray[np.uint8],
+    bytes: NDArray[np.uint8],
     bonds: NDArray[np.int32],
 ) -> None: ...
 def read_sites(

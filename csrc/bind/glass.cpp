@@ -14,7 +14,7 @@ namespace {
 // Checks what the loops take for granted of the tables of a lattice.
 GlassJob make_plan(const py::array& order, const py::array& starts, const py::array& neighbours,
                    const py::array& negative, bool uniform, const py::array& row, const py::array& table,
-                   const py::array& upper, const py::array& bonds) {
+                   const py::array& upper, const py::array& bytes, const py::array& bonds) {
   GlassJob job{};
   job.order = view<std::int32_t>("order", order, {-1});
   job.sites = order.shape(0);
@@ -35,6 +35,7 @@ GlassJob make_plan(const py::array& order, const py::array& starts, const py::ar
   const std::uint8_t* end = job.upper + upper.size();
   if (std::any_of(job.upper, end, [](std::uint8_t n) { return n > 120 || n % 8 != 0; }))
     throw BadArgument("upper holds a number that is not eight times one below 16");
+  job.bytes = view<std::uint8_t>("bytes", bytes, {job.rungs, job.rows, 2, job.entries});
   job.bonds = view<std::int32_t>("bonds", bonds, {-1, 3});
   job.bond_count = bonds.shape(0);
   const auto is_site = [&job](std::int32_t i) { return i >= 0 && i < job.sites; };
@@ -57,8 +58,8 @@ void bind_glass(py::module_& module) {
       [](py::array field, std::uint64_t key, std::int64_t first_replica, std::uint32_t first_step, std::int64_t steps,
          std::int64_t every, py::array sums, py::array tally, int threads, py::array order, py::array starts,
          py::array neighbours, py::array negative, bool uniform, py::array row, py::array table, py::array upper,
-         py::array bonds) {
-        GlassJob job = make_plan(order, starts, neighbours, negative, uniform, row, table, upper, bonds);
+         py::array bytes, py::array bonds) {
+        GlassJob job = make_plan(order, starts, neighbours, negative, uniform, row, table, upper, bytes, bonds);
         job.field = view_mutable<std::int8_t>("field", field, {-1, job.sites, 2});
         job.batch = field.shape(0);
         if (steps < 0 || every < 1 || threads < 1 || first_replica < 0 || job.batch % job.rungs != 0)
@@ -84,7 +85,8 @@ void bind_glass(py::module_& module) {
       py::arg("field"), py::kw_only(), py::arg("key"), py::arg("first_replica"), py::arg("first_step"),
       py::arg("steps"), py::arg("every"), py::arg("sums"), py::arg("tally"), py::arg("threads"), py::arg("order"),
       py::arg("starts"), py::arg("neighbours"), py::arg("negative"), py::arg("uniform"), py::arg("row"),
-      py::arg("table"), py::arg("upper"), py::arg("bonds"), "Heat-bath sweeps of a spin glass, one bit for each copy.");
+      py::arg("table"), py::arg("upper"), py::arg("bytes"), py::arg("bonds"),
+      "Heat-bath sweeps of a spin glass, one bit for each copy.");
 }
 
 }  // namespace pyqmc::bind

@@ -13,12 +13,28 @@ extern const DiscreteKernels discrete_kernels;
 inline namespace avx512 {
 extern const DiscreteKernels discrete_kernels;
 }
+inline namespace avx512vbmi2 {
+void sweep_glass(const GlassJob&);
+}
 #endif
 inline namespace baseline {
 extern const DiscreteKernels discrete_kernels;
 }
 
 namespace {
+
+#if !defined(PYQMC_BASELINE_ONLY)
+// The first processors with AVX-512 look no bytes up and multiply no matrices of bits; theirs are the loops of words.
+const DiscreteKernels& widest() {
+  static const DiscreteKernels kernels = [] {
+    DiscreteKernels found = avx512::discrete_kernels;
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("gfni"))
+      found.glass = avx512vbmi2::sweep_glass;
+    return found;
+  }();
+  return kernels;
+}
+#endif
 
 std::vector<const DiscreteKernels*> available() {
   std::vector<const DiscreteKernels*> found{&baseline::discrete_kernels};
@@ -30,7 +46,7 @@ std::vector<const DiscreteKernels*> available() {
   if (has_avx2) found.push_back(&avx2::discrete_kernels);
   if (has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    found.push_back(&avx512::discrete_kernels);
+    found.push_back(&widest());
 #endif
   return found;
 }

@@ -131,13 +131,6 @@ void fill_words(const PhiloxJob& job) {
   fill_blocks({job.key, job.replica, job.step}, job.tag, job.first, static_cast<std::size_t>(job.blocks), job.out);
 }
 
-void sweep_glass(const GlassJob& job) {
-  const Work work = [](const void* context, const Team& team, std::int64_t first, std::int64_t last) {
-    glass::share(*static_cast<const GlassJob*>(context), team, first, last);
-  };
-  over_replicas(job.rungs * ((job.words + lanes::width - 1) / lanes::width), job.threads, false, work, &job);
-}
-
 }  // namespace
 
 extern const DiscreteKernels discrete_kernels;
@@ -150,7 +143,7 @@ const DiscreteKernels discrete_kernels = {
     over<ExchangeJob, exchange_share<std::int8_t>, exchange_share<std::int16_t>, false>,
     over<Batch, measure_share<std::int8_t>, measure_share<std::int16_t>, true>,
     fill_words,
-    sweep_glass,
+    glass::sweep,
 };
 
 }  // namespace PYQMC_ISA

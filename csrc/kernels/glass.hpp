@@ -10,6 +10,9 @@
 
 #include "core/bits.hpp"
 #include "core/words.hpp"
+#if defined(__AVX512VBMI2__) && defined(__GFNI__)
+#include "core/byte_tables.hpp"
+#endif
 #include "kernels/jobs.hpp"
 #include "kernels/packed.hpp"
 #include "models/digits.hpp"
@@ -23,11 +26,12 @@ inline constexpr int sites_of_seed = 8;   // sites that share a generator
 inline constexpr int seeds_at_once = 16;  // generators that are seeded together
 inline constexpr int planes = 48;         // digits of a sum over the bonds
 
-// What belongs to a site: its T, and their upper digits, one bit for each T. All 16 functions of two bits are at hand,
-// so that a digit needs one of them for every four T.
+// What belongs to a site: its T, and their upper digits, one bit for each T or some of a T in a byte. All 16 functions
+// of two bits are at hand, so that a digit of all T needs one of them for every four T.
 struct Row {
   const std::uint64_t* value;
   const std::uint8_t* upper;
+  const std::uint8_t* bytes;
 };
 
 inline lanes::Vector function(const lanes::Vector* of_two, std::size_t eightfold) {
@@ -37,16 +41,20 @@ inline lanes::Vector function(const lanes::Vector* of_two, std::size_t eightfold
 // All couplings of the lattice of one strength: T depends on how many neighbours pull upwards.
 template <int slots>
 struct Counted {
+  const Row& row;
   Count count;
   lanes::Vector of_two[16];
 
-  explicit Counted(const lanes::Vector* pull) : count(count_bits<slots / 2>(pull)) {
+  // `around` are the neighbours, and `negative` the couplings to them.
+  Counted(lanes::Vector* around, const std::uint64_t* negative, const Row& of_site) : row(of_site) {
+    for (int k = 0; k < slots; ++k) around[k] ^= lanes::broadcast(negative[k]);
+    count = count_bits<slots / 2>(around);
     lanes::fill_functions(count.bit[0], count.bit[1], of_two);
   }
-  lanes::Vector digit(const Row& row, int k) const {
+  lanes::Vector digit(int k) const {
     return lanes::choose(count.bit[2], function(of_two, row.upper[2 * k + 1]), function(of_two, row.upper[2 * k]));
   }
-  std::uint64_t value(const Row& row, int lane, int bit) const {
+  std::uint64_t value(int lane, int bit) const {
     std::uint64_t n = 0;
     for (int b = 0; b < 3; ++b) n |= (count.bit[b][lane] >> bit & 1) << b;
     return row.value[n];
@@ -54,37 +62,65 @@ struct Counted {
   lanes::Vector turn(lanes::Vector up) const { return up; }
 };
 
-// Any couplings: T depends on which neighbours pull the same way as the first; where that one pulls downwards, +1 and
-// -1 change their parts.
+// Any couplings: T depends on which neighbours differ from the first; where that one pulls downwards, +1 and -1 change
+// their parts.
 template <int slots>
-struct Chosen {
-  lanes::Vector agrees[slots - 1], down, of_two[16];
+struct Unlike {
+  const Row& row;
+  lanes::Vector differs[slots - 1], down;
 
-  explicit Chosen(const lanes::Vector* pull) : down(~pull[0]) {
-    for (int k = 1; k < slots; ++k) agrees[k - 1] = pull[k] ^ down;
-    lanes::fill_functions(agrees[0], agrees[1], of_two);
+  Unlike(const lanes::Vector* around, const std::uint64_t* negative, const Row& of_site)
+      : row(of_site), down(around[0] ^ lanes::broadcast(~negative[0])) {
+    for (int k = 1; k < slots; ++k) differs[k - 1] = around[k] ^ around[0];
   }
-  lanes::Vector digit(const Row& row, int k) const {
-    constexpr int levels = slots - 3;
-    return choose_entry<levels>(row.upper + (k << levels));
-  }
-  std::uint64_t value(const Row& row, int lane, int bit) const {
+  std::uint64_t value(int lane, int bit) const {
     std::uint64_t entry = 0;
-    for (int k = 0; k + 1 < slots; ++k) entry |= (agrees[k][lane] >> bit & 1) << k;
+    for (int k = 0; k + 1 < slots; ++k) entry |= (differs[k][lane] >> bit & 1) << k;
     return row.value[entry];
   }
   lanes::Vector turn(lanes::Vector up) const { return up ^ down; }
+};
+
+template <int slots>
+struct Chosen : Unlike<slots> {
+  using Unlike<slots>::differs, Unlike<slots>::row;
+  lanes::Vector of_two[16];
+
+  Chosen(const lanes::Vector* around, const std::uint64_t* negative, const Row& of_site)
+      : Unlike<slots>(around, negative, of_site) {
+    lanes::fill_functions(differs[0], differs[1], of_two);
+  }
+  lanes::Vector digit(int k) const {
+    constexpr int levels = slots - 3;
+    return choose_entry<levels>(row.upper + (k << levels));
+  }
 
  private:
-  // One of 2^n functions, chosen by `agrees`.
+  // One of 2^n functions, chosen by `differs`.
   template <int n>
   lanes::Vector choose_entry(const std::uint8_t* functions) const {
     if constexpr (n == 0) return function(of_two, *functions);
     else
-      return lanes::choose(agrees[n + 1], choose_entry<n - 1>(functions + (1 << (n - 1))),
+      return lanes::choose(differs[n + 1], choose_entry<n - 1>(functions + (1 << (n - 1))),
                            choose_entry<n - 1>(functions));
   }
 };
+
+// Where bytes can be looked up, the eight functions for each digit of a cubic lattice are not worth their choice.
+#if defined(__AVX512VBMI2__) && defined(__GFNI__)
+struct LookedUp : Unlike<6> {
+  lanes::Vector digits[together];
+
+  LookedUp(const lanes::Vector* around, const std::uint64_t* negative, const Row& of_site)
+      : Unlike<6>(around, negative, of_site) {
+    lanes::ByteTables::read(differs, row.bytes, row.bytes + 32, digits);
+  }
+  lanes::Vector digit(int k) const { return digits[k]; }
+};
+using UnlikeCubic = LookedUp;
+#else
+using UnlikeCubic = Chosen<6>;
+#endif
 
 // Word k holds pair p of bits, then word p holds pair k (Warren, Hacker's Delight, 2nd ed., section 7-3).
 inline constexpr int tile_size = 32;
@@ -212,18 +248,18 @@ class Copies {
 
   void update(const Draws& draws, std::uint32_t apart, std::int32_t site, lanes::Xoroshiro& generator) {
     const std::int32_t* there = job_.neighbours + site * slots;
-    const std::uint64_t* negative = job_.negative + site * slots;
-    lanes::Vector pull[slots];
-    for (int k = 0; k < slots; ++k) pull[k] = at(there[k]) ^ lanes::broadcast(negative[k]);
+    lanes::Vector around[slots];
+    for (int k = 0; k < slots; ++k) around[k] = at(there[k]);
     if (job_.row[site] != known_) {
       known_ = job_.row[site];
       const std::int64_t k = rung_ * job_.rows + known_;
-      row_ = {job_.table + k * job_.entries, job_.upper + k * together * job_.functions};
+      row_ = {job_.table + k * job_.entries, job_.upper + k * together * job_.functions,
+              job_.bytes + k * 2 * job_.entries};
     }
-    const Rule rule(pull);
+    const Rule rule(around, job_.negative + site * slots, row_);
     lanes::Choice choice{};
 #pragma GCC unroll 12
-    for (int k = together - 1; k >= 0; --k) choice.next(generator.next(), rule.digit(row_, k));
+    for (int k = together - 1; k >= 0; --k) choice.next(generator.next(), rule.digit(k));
     const lanes::Vector open = ~choice.any;
     if (__builtin_expect(lanes::any(open), 0)) choice.value = settle(draws, apart, site, rule, choice.value, open);
     const lanes::Vector up = rule.turn(choice.value);
@@ -240,7 +276,7 @@ class Copies {
         const Draws own{draws.key, draws.replica + static_cast<std::uint32_t>(lane) * apart, draws.step};
         const Block block =
             own.block(Purpose::site, static_cast<std::uint32_t>(site), static_cast<std::uint32_t>(1 + bit));
-        chosen[lane] |= digit_of(rule.value(row_, lane, bit), block.draw(0) >> together) << bit;
+        chosen[lane] |= digit_of(rule.value(lane, bit), block.draw(0) >> together) << bit;
       }
     }
     return chosen;
@@ -275,7 +311,14 @@ void work(const GlassJob& job, const Team& team, std::int64_t first, std::int64_
 inline void share(const GlassJob& job, const Team& team, std::int64_t first, std::int64_t last) {
   if (job.slots == 4)
     return job.uniform ? work<4, Counted<4>>(job, team, first, last) : work<4, Chosen<4>>(job, team, first, last);
-  return job.uniform ? work<6, Counted<6>>(job, team, first, last) : work<6, Chosen<6>>(job, team, first, last);
+  return job.uniform ? work<6, Counted<6>>(job, team, first, last) : work<6, UnlikeCubic>(job, team, first, last);
+}
+
+inline void sweep(const GlassJob& job) {
+  const Work work = [](const void* context, const Team& team, std::int64_t first, std::int64_t last) {
+    share(*static_cast<const GlassJob*>(context), team, first, last);
+  };
+  over_replicas(job.rungs * ((job.words + lanes::width - 1) / lanes::width), job.threads, false, work, &job);
 }
 
 }  // namespace glass

@@ -182,6 +182,7 @@ struct GlassJob {
   // which is named by eight times its number in `fill_functions`.
   const std::uint8_t* upper;
   std::int64_t functions;
+  const std::uint8_t* bytes;  // (rungs, rows, 2, entries): of each entry the first eight digits, and the next four
   std::int64_t rows, entries;
   const std::int32_t* bonds;  // (bond_count, 3): both sites and the coupling in units
   std::int64_t bond_count;

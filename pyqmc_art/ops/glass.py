@@ -31,11 +31,12 @@ class GlassTables:
     neighbours : shape (sites, slots); a site that has fewer names itself, with strength 0
     negative : uint64 of the same shape, all ones where the coupling is negative
     uniform : whether all couplings have one strength and every slot a neighbour. Then entry n of a row belongs to n
-        neighbours that pull upwards. Else bit k of an entry tells whether neighbour k + 1 pulls the way neighbour 0
-        does, and the entry is the probability to go that way
+        neighbours that pull upwards. Else bit k of an entry tells whether neighbour k + 1 differs from neighbour 0, and
+        the entry is the probability to go the way neighbour 0 pulls
     row : the row of the table for each site
     table : shape (rungs, rows, entries), integers below 2^63
     upper : shape (rungs, rows, DIGITS, functions): 8 n for four entries each, bit e % 4 of n being the binary digit
+    bytes : shape (rungs, rows, 2, entries): of each entry the first eight binary digits, and the next four
     bonds : shape (bonds, 3): both sites, and the coupling in units
     """
 
@@ -47,6 +48,7 @@ class GlassTables:
     row: NDArray[np.int32]
     table: NDArray[np.uint64]
     upper: NDArray[np.uint8]
+    bytes: NDArray[np.uint8]
     bonds: NDArray[np.int32]
 
 

@@ -27,16 +27,16 @@ Words = Any
 
 def entry_of(field: Array, neighbours: Array, negative: Array, uniform: bool, i: int, copy: int) -> tuple[Any, bool]:
     """Which entry of its row belongs to a spin, and whether the entry is the probability of -1 instead of +1."""
-    entry, first = 0, True
-    for k in range(neighbours.shape[1]):
-        up = (field[neighbours[i, k], copy] > 0) != (negative[i, k] != 0)
-        if uniform:
-            entry += 1 if up else 0
-        elif k == 0:
-            first = up
-        elif up == first:
+    entry = 0
+    if uniform:
+        for k in range(neighbours.shape[1]):
+            entry += 1 if (field[neighbours[i, k], copy] > 0) != (negative[i, k] != 0) else 0
+        return entry, False
+    first = field[neighbours[i, 0], copy] > 0
+    for k in range(1, neighbours.shape[1]):
+        if (field[neighbours[i, k], copy] > 0) != first:
             entry |= 1 << (k - 1)
-    return entry, not first
+    return entry, first == (negative[i, 0] != 0)
 
 
 def update_site(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,31 +114,58 @@ def tabulate(targets: Sequence[SpinGlass]) -> glass.GlassTables:
             f"{lattice.dimension} dimensions has {lattice.coordination}; use one of at most three dimensions"
         )
     neighbours, strengths = _slots(action, slots)
-    sizes, row = np.unique(np.abs(strengths).astype(np.int64), axis=0, return_inverse=True)
-    uniform = len(sizes) == 1 and len(set(sizes[0].tolist())) == 1 and sizes[0, 0] > 0
+    order = np.argsort(lattice.colour, kind="stable")
+    sizes = np.abs(strengths)
+    uniform = bool(sizes[0, 0] > 0 and (sizes == sizes[0, 0]).all())
     if uniform:
-        pulls = sizes[:, :1] * (2 * np.arange(slots + 1) - slots)
+        row = np.zeros(lattice.sites, np.int64)
+        pulls = sizes[:1, :1] * (2 * np.arange(slots + 1) - slots)
     else:
-        same = 2 * (np.arange(2 ** (slots - 1))[:, None] >> np.arange(slots - 1) & 1) - 1
-        pulls = sizes[:, :1] + sizes[:, 1:] @ same.T
+        turned = np.where(strengths[:, :1] < 0, -strengths, strengths).astype(np.int64)
+        rows, row = _number_rows(turned, order)
+        differs = np.arange(2 ** (slots - 1))[:, None] >> np.arange(slots - 1) & 1
+        pulls = rows[:, :1] + rows[:, 1:] @ (1 - 2 * differs.T)
     table = np.stack([acceptance.upward(a.beta, a.unit, pulls) for a in targets])
-    digits = table[..., None, :] >> (62 - np.arange(glass.DIGITS, dtype=np.uint64))[:, None] & np.uint64(1)
-    padded = np.pad(digits, [(0, 0)] * (digits.ndim - 1) + [(0, -digits.shape[-1] % 4)])
-    fours = padded.reshape(*digits.shape[:-1], -1, 4)
-    colour = lattice.colour
     here, direction = np.nonzero(lattice.forward >= 0)
     ends = lattice.forward[here, direction]
     return glass.GlassTables(
-        order=np.argsort(colour, kind="stable").astype(np.int32),
-        starts=np.searchsorted(np.sort(colour), np.arange(lattice.colours + 1)).astype(np.int64),
+        order=order.astype(np.int32),
+        starts=np.searchsorted(lattice.colour[order], np.arange(lattice.colours + 1)).astype(np.int64),
         neighbours=neighbours,
         negative=np.where(strengths < 0, np.uint64(2**64 - 1), np.uint64(0)),
-        uniform=bool(uniform),
-        row=row.reshape(-1).astype(np.int32),
-        table=np.ascontiguousarray(table),
-        upper=np.ascontiguousarray(8 * (fours @ np.array([1, 2, 4, 8], np.uint64)), np.uint8),
+        uniform=uniform,
+        row=row.astype(np.int32),
+        **tabulate_digits(table),
         bonds=np.stack([here, ends, action.strengths[here, direction]], axis=1).astype(np.int32),
     )
+
+
+class _Digits(TypedDict):
+    table: NDArray[np.uint64]
+    upper: NDArray[np.uint8]
+    bytes: NDArray[np.uint8]
+
+
+def tabulate_digits(table: NDArray[np.uint64]) -> _Digits:
+    """Prepare the upper digits of a table, shape (rungs, rows, entries), as the compiled loops read them."""
+    digits = table[..., None, :] >> (62 - np.arange(glass.DIGITS, dtype=np.uint64))[:, None] & np.uint64(1)
+    padded = np.pad(digits, [(0, 0)] * (digits.ndim - 1) + [(0, -digits.shape[-1] % 4)])
+    fours = padded.reshape(*digits.shape[:-1], -1, 4)
+    eight, four = table >> np.uint64(63 - 8), table >> np.uint64(63 - glass.DIGITS) & np.uint64(15)
+    return {
+        "table": np.ascontiguousarray(table),
+        "upper": np.ascontiguousarray(8 * (fours @ np.array([1, 2, 4, 8], np.uint64)), np.uint8),
+        "bytes": np.stack([eight, four], axis=2).astype(np.uint8),
+    }
+
+
+def _number_rows(rows: NDArray[np.int64], order: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """The different rows, and the number of that of each site, in the order in which they are met: so they are read."""
+    found, first, number = np.unique(rows[order], axis=0, return_index=True, return_inverse=True)
+    met = np.argsort(first)
+    row = np.empty(len(order), np.intp)
+    row[order] = np.argsort(met)[number.reshape(-1)]
+    return found[met], row
 
 
 def _slots(action: SpinGlass, slots: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -65,17 +65,18 @@ has a probability of its own. All 16 functions of two bits of the count are comp
 reads two of them and chooses by the third bit: 13.4 to 17.2 updates per ns at L = 1024, where choosing among five
 entries took four operations for each digit. The bound is the same.""",
     "glass": """\
-Every site has probabilities of its own, 32 of them in three dimensions, and twelve digits for 512 copies. They are looked
-up by bytes: the five bits of 512 copies become 512 bytes (unpacking, and products of 8 x 8 bits), two instructions look
-eight and four digits of 64 of them up, and the way back gives a register for each digit. That takes 97 operations, the
-generator and the choice 96, neighbours, counting and the store some 25: about 220, two in a cycle, which bounds it to 14
-updates per ns here. What is missing are spins settled alone (one in 2^digits, a Philox block each; a twelfth of the
-time), the way from and to bytes of the fields (a tenth at 30 steps a call), and tables of 64 bytes for every site, read
-from the second cache: the rows are numbered as they are met. Before, and still where a processor cannot look bytes up, a
-digit was chosen by seven operations among eight functions of two bits, each named by a byte: 180 operations and 192 loads
-(9.7 in place of 11.1 updates per ns at 16 x 16 x 16 in turn in one process each). That a neighbour differs from the first
-one takes one operation; the signs of couplings are in the tables. Tried without gain: asking for the neighbours and
-tables of later sites ahead; settling spins together at the end of a stretch of sites; fewer digits, by estimate.""",
+Every site has probabilities of its own, 32 of them in three dimensions, and twelve digits for 512 copies. They are
+looked up by bytes: the five bits of 512 copies become 512 bytes (unpacking, and products of 8 x 8 bits), two
+instructions look eight and four digits of 64 of them up, and the way back gives a register for each digit. That takes
+97 operations, the generator and the choice 96, neighbours, counting and the store some 25: about 220, two in a cycle,
+which bounds it to 14 updates per ns here. What is missing are spins settled alone (one in 2^digits, a Philox block
+each; 7 % of the time), the way from and to bytes of the fields (a tenth at 30 steps a call), and tables of 64 bytes
+for every site, read from the second cache: the rows are numbered as they are met. Before, and still where a processor
+cannot look bytes up, a digit was chosen by seven operations among eight functions of two bits, each named by a byte:
+180 operations and 192 loads (9.7 in place of 11.1 updates per ns at 16 x 16 x 16 in turn in one process each). That a
+neighbour differs from the first one takes one operation; the signs of couplings are in the tables. Tried without gain:
+asking for the neighbours and tables of later sites ahead; settling spins together at the end of a stretch of sites;
+fewer digits, by estimate.""",
     "potts": """\
 The sweep with a byte for each site, which also serves Ising spins on lattices that cannot be packed. A colour to
 propose and a number to accept it by are Philox words, ten rounds of two wide products for each block; neighbours'

@@ -69,8 +69,8 @@ Every site has probabilities of its own, 32 of them in three dimensions, and twe
 looked up by bytes: the five bits of 512 copies become 512 bytes (unpacking, and products of 8 x 8 bits), two
 instructions look eight and four digits of 64 of them up, and the way back gives a register for each digit. That takes
 97 operations, the generator and the choice 96, neighbours, counting and the store some 25: about 220, two in a cycle,
-which bounds it to 14 updates per ns here. What is missing are spins settled alone (one in 2^digits, a Philox block
-each; 7 % of the time), the way from and to bytes of the fields (a tenth at 30 steps a call), and tables of 64 bytes
+which bounds it to 18 updates per ns here. Missing are spins settled alone (one in 2^digits, a Philox block
+each; 7 % of the time), the way from and to bytes of the fields (a seventh at 30 steps a call), and tables of 64 bytes
 for every site, read from the second cache: the rows are numbered as they are met. Before, and still where a processor
 cannot look bytes up, a digit was chosen by seven operations among eight functions of two bits, each named by a byte:
 180 operations and 192 loads (9.7 in place of 11.1 updates per ns at 16 x 16 x 16 in turn in one process each). That a

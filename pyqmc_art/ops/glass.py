@@ -29,7 +29,8 @@ class GlassTables:
     ----------
     order, starts : the sites colour by colour, and where each colour starts, with the end
     neighbours : shape (sites, slots); a site that has fewer names itself, with strength 0
-    negative : uint64 of the same shape, all ones where the coupling is negative
+    negative : uint64 of the same shape, all ones where the coupling is negative; only that to neighbour 0 is looked
+        at if not all couplings have one strength, for the rows know the others
     uniform : whether all couplings have one strength and every slot a neighbour. Then entry n of a row belongs to n
         neighbours that pull upwards. Else bit k of an entry tells whether neighbour k + 1 differs from neighbour 0, and
         the entry is the probability to go the way neighbour 0 pulls

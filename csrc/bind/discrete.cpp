@@ -150,7 +150,7 @@ void bind_discrete(py::module_& module) {
         job.moments = moments.data();
         job.modes = modes.data();
         job.fourths = fourths.data();
-        const std::int64_t scratch = with_pairs ? line_scratch(width_of(batch.lattice), distances) : 0;
+        const std::int64_t scratch = with_pairs ? line_scratch(width_of(batch.lattice)) : 0;
         std::vector<std::uint32_t> lines_memory(threads * static_cast<std::size_t>(scratch));
         job.lines_memory = lines_memory.data();
         job.maps = bits.data();

@@ -102,10 +102,16 @@ inline PackedShape packed_shape(const Lattice& lattice) {
 // A squared magnetization of a cluster: 1024 fourth powers of smaller ones add up to a whole number below 2^63.
 inline constexpr std::int64_t large_square = 1 << 26;
 
-// What one member of a team needs to look for pairs on a line: the line and a word, the line once more and as many
-// sites as there are distances, and for each of these a register; in both cases a few more.
-inline std::int64_t line_scratch(std::int64_t width, std::int64_t distances) {
-  return 2 * width + 64 + 17 * (distances + 4);
+// The table of clusters on a line has twice as many slots as it can have clusters.
+inline int line_slot_bits(std::int64_t width) {
+  int bits = 1;
+  while (1ll << bits < 2 * width) ++bits;
+  return bits;
+}
+
+// What one member of a team needs to look for pairs on a line (kernels/line_pairs.hpp), in whole numbers of 64 bits.
+inline std::int64_t line_scratch(std::int64_t width) {
+  return (2 * (width + 1) + 7 * width + 2 + (2ll << line_slot_bits(width)) + 1) / 2 * 2;
 }
 
 }  // namespace PYQMC_ISA

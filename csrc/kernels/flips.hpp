@@ -23,7 +23,7 @@ struct Segments {
   std::uint32_t owner[64 * margin + 16];  // twice the number of its cluster; of alternating spins 1 more if -1 is first
   int count;
 
-  // Makes one segment of neighbouring runs that one cluster owns.
+  // Makes one segment of neighbouring runs of a word that one cluster owns.
   void merge();
 };
 
@@ -152,9 +152,10 @@ std::uint32_t WordOfRuns::flip(std::uint32_t* parent, std::uint32_t next, std::u
     turned ^= (0 - static_cast<std::uint64_t>((got ^ before) & 1)) << x;  // from here on
     next += is_root;
     if (cut > 0) {
-      const std::uint32_t alone = cut == 1 ? static_cast<std::uint32_t>((rows | 1) >> x & 1) : 0;
-      segments->at[count] = (origin() + static_cast<std::uint32_t>(x)) | alone << 31;
-      segments->owner[count++] = cut == 1 ? got : (got & ~1u) | static_cast<std::uint32_t>(spins >> x & 1);
+      segments->at[count] = origin() + static_cast<std::uint32_t>(x);
+      segments->owner[count] = cut == 1 ? got : (got & ~1u) | static_cast<std::uint32_t>(spins >> x & 1);
+      // Written in vain where the segment before goes on.
+      count += cut == 2 ? 1 : static_cast<int>((got != before) | (rows >> x & 1));
     }
     before = got;
   }
@@ -162,19 +163,7 @@ std::uint32_t WordOfRuns::flip(std::uint32_t* parent, std::uint32_t next, std::u
   return next;
 }
 
-inline void Segments::merge() {
-  std::uint32_t before = ~0u;
-  int merged = 0;
-  for (int j = 0; j < count; ++j) {
-    const std::uint32_t own = owner[j], place = at[j];
-    // Written in vain where the segment before goes on.
-    owner[merged] = own;
-    at[merged] = place & ~apart;
-    merged += static_cast<int>((own != before) | (place >= apart));
-    before = own;
-  }
-  count = merged;
-}
+inline void Segments::merge() {}  // done run by run
 
 #endif
 

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.catalogue import find_case, name_of
 from benchmarks.contenders import UNITS, Ours
 from benchmarks.judgement import Verdict, exact_reference
-from benchmarks.race import ROUNDS, note, race_variant
+from benchmarks.race import ROUNDS, note, race_variants
 from pyqmc_art.lattice.chain import sample
 from pyqmc_art.stats import gamma_method
 from pyqmc_art.testing.verdict import BUDGET, compare
@@ -21,7 +21,7 @@ STEPS, WARMUP = {"metropolis": 10_000, "swendsen-wang": 2_000}, 500
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_kernel_alone(benchmark, paddock, case):
-    race_variant(paddock, benchmark, "chain", Ours(), case, "kernel alone")
+    race_variants(paddock, benchmark, "chain", {"kernel alone": Ours()}, case)
 
 
 @pytest.mark.parametrize("to_file", [False, True], ids=["in-memory", "to-a-file"])

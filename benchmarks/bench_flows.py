@@ -5,14 +5,14 @@ bijx stands beside them where it is installed: the same layers, weights of its o
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import partial
 from importlib.util import find_spec
+from itertools import count
 
-import numpy as np
 import pytest
 
 from benchmarks.judgement import Verdict
-from benchmarks.race import ROUNDS, note
+from benchmarks.race import Repeated, time_in_turn
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.scalar import Phi4
 from pyqmc_art.rng import Stream
@@ -24,7 +24,7 @@ LAYERS, HIDDEN = 8, (12, 12)
 DRAWS, BATCH = 2048, 256
 SHAPES = ((8, 8), (14, 14))
 STREAM = Stream.from_seed(5)
-COLUMNS = ["pyqmc_art", "plain torch", *(["bijx"] if find_spec("bijx") else [])]
+WITH_BIJX = find_spec("bijx") is not None
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,6 @@ def make_pair(shape):
     return action, ours, plain, Verdict(gap < 1e-3, f"the same fields and densities to {gap:.1g}")
 
 
-@lru_cache
 def make_bijx(shape):
     """The flow of bijx, and whether its log q is that of its Jacobian."""
     from benchmarks.bijx_flow import BijxFlow
@@ -61,80 +60,84 @@ def make_bijx(shape):
     return flow, Verdict(gap < 1e-3, f"log q to {gap:.1g}")
 
 
-def time_it(paddock, benchmark, section, shape, column, unit, run, work, verdict):
-    assert verdict.passed, verdict.source
+def time_all(paddock, benchmark, section, shape, runners):
+    assert all(verdict.passed for _, verdict in runners.values())
     name = f"{LAYERS} couplings of {'-'.join(map(str, HIDDEN))} on {'x'.join(map(str, shape))}"
-    benchmark.group = f"{section}: {name}"
-    benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1, iterations=1)
-    if not benchmark.disabled:
-        cost = 1e9 * np.array(benchmark.stats.stats.data) / work
-        note(paddock, benchmark, section, name, column, unit, cost, verdict)
+    time_in_turn(paddock, benchmark, section, name, "site of a field", runners)
 
 
-@pytest.mark.parametrize("column", ["pyqmc_art", "plain torch"])
+def repeat(run, work):
+    """A function as a runner whose every call does so much work."""
+
+    def call():
+        run()
+        return work
+
+    return Repeated(call)
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_layers(benchmark, paddock, shape, column):
+def test_layers(benchmark, paddock, shape):
     """From noise that is there to fields with their densities."""
     _, ours, plain, verdict = make_pair(shape)
-    flow = ours if column == "pyqmc_art" else plain
     z = torch.from_numpy(ours.base.draw(STREAM, DRAWS).field)
-    z = z if flow is ours else z.float()
-
-    def run():
-        with torch.no_grad():
-            flow(z)
-
-    work = DRAWS * z[0].numel()
-    time_it(paddock, benchmark, "flow layers", shape, column, "site of a field", run, work, verdict)
+    flows = {"pyqmc_art": (ours, z), "plain torch": (plain, z.float())}
+    runners = {}
+    for column, (flow, noise) in flows.items():
+        runners[column] = repeat(torch.no_grad()(partial(flow, noise)), z.numel()), verdict
+    time_all(paddock, benchmark, "flow layers", shape, runners)
 
 
-@pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_draws(benchmark, paddock, shape, column):
+def test_draws(benchmark, paddock, shape):
     """Noise included: ours are reproducible free fields, theirs normal numbers of torch."""
     _, ours, plain, verdict = make_pair(shape)
-    if column == "bijx":
-        plain, verdict = make_bijx(shape)
-
-    def run():
-        with torch.no_grad():
-            ours.draw(STREAM, DRAWS) if column == "pyqmc_art" else plain.draw(DRAWS)
-
+    draws = {
+        "pyqmc_art": (partial(ours.draw, STREAM, DRAWS), verdict),
+        "plain torch": (partial(plain.draw, DRAWS), verdict),
+    }
+    if WITH_BIJX:
+        flow, judged = make_bijx(shape)
+        draws["bijx"] = partial(flow.draw, DRAWS), judged
     work = DRAWS * ours.action.lattice.sites
-    time_it(paddock, benchmark, "flow draws", shape, column, "site of a field", run, work, verdict)
+    runners = {column: (repeat(torch.no_grad()(draw), work), judged) for column, (draw, judged) in draws.items()}
+    time_all(paddock, benchmark, "flow draws", shape, runners)
 
 
-@pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_training(benchmark, paddock, shape, column):
+def test_training(benchmark, paddock, shape):
     """One step of Adam on the reverse KL divergence, noise and action included."""
     from benchmarks.plain_realnvp import plain_action
     from pyqmc_art.proposals.objectives import base_batches, reverse_kl
 
-    work = BATCH * shape[0] * shape[1]
-    if column == "bijx":
-        other, verdict = make_bijx(shape)
-        time_it(
-            paddock, benchmark, "flow training", shape, column, "site of a field", lambda: other.train(BATCH), work,
-            verdict,
-        )  # fmt: skip
-        return
     action, ours, plain, verdict = make_pair(shape)
-    mine = column == "pyqmc_art"
-    flow = ours if mine else plain
-    batches, loss = base_batches(ours, BATCH, STREAM), reverse_kl(action)
-    # No step may change the weights much, or the rounds would time different flows.
-    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-7)
-    number = iter(range(10**9))
+    batches, loss, number = base_batches(ours, BATCH, STREAM), reverse_kl(action), count()
 
-    def run():
-        if mine:
-            value = loss(ours, batches(next(number)))
-        else:
-            phi, log_q = plain.draw(BATCH)
-            value = (plain_action(phi, action.m2, action.lam) + log_q).mean()
-        value.backward()
+    def our_loss():
+        return loss(ours, batches(next(number)))
+
+    def plain_loss():
+        phi, log_q = plain.draw(BATCH)
+        return (plain_action(phi, action.m2, action.lam) + log_q).mean()
+
+    work = BATCH * action.lattice.sites
+    runners = {
+        "pyqmc_art": (repeat(stepper(ours, our_loss), work), verdict),
+        "plain torch": (repeat(stepper(plain, plain_loss), work), verdict),
+    }
+    if WITH_BIJX:
+        flow, judged = make_bijx(shape)
+        runners["bijx"] = repeat(partial(flow.train, BATCH), work), judged
+    time_all(paddock, benchmark, "flow training", shape, runners)
+
+
+def stepper(flow, loss):
+    """A step of Adam. None may change the weights much, or the rounds would time different flows."""
+    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-7)
+
+    def step():
+        loss().backward()
         optimizer.step()
         optimizer.zero_grad()
 
-    time_it(paddock, benchmark, "flow training", shape, column, "site of a field", run, work, verdict)
+    return step

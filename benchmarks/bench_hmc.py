@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from benchmarks import numpy_by_hand
-from benchmarks.catalogue import usable_cores
+from benchmarks.catalogue import THREADS
 from benchmarks.effective import SECONDS, note_chain, run_chain
 from benchmarks.judgement import Verdict
-from benchmarks.race import CLOCKS, ROUNDS, note, steps_per_round
+from benchmarks.race import time_in_turn
 from pyqmc_art.lattice.geometry import Lattice
 from pyqmc_art.lattice.kernels.compose import build
 from pyqmc_art.lattice.kernels.hmc import HMC
@@ -138,25 +138,17 @@ def test_effective_samples_of_vectors(benchmark, paddock, name):
 
 
 @pytest.mark.benchmark(timer=time.perf_counter)
-@pytest.mark.parametrize(("size", "threads"), [(14, 1), (64, 1), (512, 1), *([(512, 2)] if usable_cores() > 1 else [])])
-def test_force(benchmark, paddock, size, threads):
+@pytest.mark.parametrize("size", [14, 64, 512])
+def test_force(benchmark, paddock, size):
     action = Phi4(Lattice((size, size)), -4.0, 4.398)
-    kernels = [HMC(action, md_steps=40, trajectory=0.5, threads=n) for n in (threads, 1)]
-    stream = Stream.from_seed(5)
-    start = kernels[1].start(stream, 1)
-    states = [kernel.advance(stream, kernel.init(start), 2)[0] for kernel in kernels]
-    assert np.array_equal(states[0].field, states[1].field), "the threads change the numbers"
     verdict = judge(Compiled(), action, 10)
     assert verdict.passed, verdict.summary
-    runner = Trajectories(kernels[0], stream, states[0])
-    count = steps_per_round(runner, CLOCKS["wall"])
-    benchmark.pedantic(runner.run, (count,), rounds=ROUNDS, warmup_rounds=1, iterations=1)
-    if not benchmark.disabled:
-        evaluations = count * action.lattice.sites * kernels[0].md_steps
-        cost = 1e9 * np.array(benchmark.stats.stats.data) / evaluations
-        column = "1 thread" if threads == 1 else f"{threads} threads"
-        case = f"phi4 square {size}x{size}, 40 leapfrog steps"
-        note(paddock, benchmark, "force", case, column, "site and force", cost, verdict, "wall")
+    threads = THREADS if size == 512 else {1: THREADS[1]}
+    runners = {column: (Trajectories(action, n), verdict) for n, column in threads.items()}
+    fields = [runner.field for runner, _ in runners.values()]
+    assert all(np.array_equal(field, fields[0]) for field in fields), "the threads change the numbers"
+    case = f"phi4 square {size}x{size}, 40 leapfrog steps"
+    time_in_turn(paddock, benchmark, "force", case, "site and force", runners, "wall")
 
 
 class Trajectories:
@@ -164,9 +156,15 @@ class Trajectories:
 
     overhead = setup = 0.0
 
-    def __init__(self, kernel, stream, state):
-        self._kernel, self._stream, self._state = kernel, stream, state
+    def __init__(self, action, threads):
+        self._kernel, self._stream = HMC(action, md_steps=40, trajectory=0.5, threads=threads), Stream.from_seed(5)
+        self._state = self._kernel.init(self._kernel.start(self._stream, 1))
+        self.run(2)
 
-    def run(self, count):
-        self._state, _, _ = self._kernel.advance(self._stream, self._state, count)
-        return float(count)
+    @property
+    def field(self):
+        return self._state.field
+
+    def run(self, steps):
+        self._state, _, _ = self._kernel.advance(self._stream, self._state, steps)
+        return float(steps * self.field.size * self._kernel.md_steps)

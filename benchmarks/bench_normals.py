@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
 from benchmarks.catalogue import list_isas
+from benchmarks.contenders import Ours
 from benchmarks.judgement import Verdict
-from benchmarks.race import ROUNDS, note
+from benchmarks.race import Repeated, time_in_turn
 
 NUMBERS = 2**16
-REPEATS = 20
 SMALLEST_P = 1e-6
 
 
-@pytest.mark.parametrize("isa", list_isas())
-def test_normals(benchmark, paddock, monkeypatch, isa):
+def draw(isa, step, out):
     from pyqmc_art import _core
 
-    monkeypatch.setenv("PYQMC_ISA", isa)
-    out = np.zeros(NUMBERS)
-    _core.normals(7, 0, 0, 0, out)
+    with Ours(isa=isa).chosen():
+        _core.normals(7, 0, step, 0, out)
+    return out.size
+
+
+def load(isa):
+    """Calls that draw one step after the other, and whether the numbers are normal."""
+    out, steps = np.zeros(NUMBERS), count()
+    draw(isa, next(steps), out)
     p = float(kstest(out, "norm").pvalue)
     assert p > SMALLEST_P
+    return Repeated(lambda: draw(isa, next(steps), out)), Verdict(True, f"Kolmogorov's test of {NUMBERS}, p = {p:.2g}")
 
-    def run():
-        for step in range(REPEATS):
-            _core.normals(7, 0, step, 0, out)
 
-    benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1, iterations=1)
-    if not benchmark.disabled:
-        cost = 1e9 * np.array(benchmark.stats.stats.data) / (REPEATS * out.size)
-        verdict = Verdict(True, f"Kolmogorov's test of {NUMBERS} numbers, p = {p:.2g}")
-        note(paddock, benchmark, "random", f"{NUMBERS} normal numbers", isa, "number", cost, verdict)
+@pytest.mark.skipif(not list_isas(), reason="the compiled module is not installed")
+def test_normals(benchmark, paddock):
+    runners = {isa: load(isa) for isa in list_isas()}
+    time_in_turn(paddock, benchmark, "random", f"{NUMBERS} normal numbers", "number", runners)

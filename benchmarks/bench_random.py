@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from benchmarks.catalogue import list_isas
+from benchmarks.contenders import Ours
 from benchmarks.judgement import Verdict
-from benchmarks.race import ROUNDS, note
+from benchmarks.race import Repeated, time_in_turn
 from pyqmc_art.rng import philox
 
 BLOCKS = 2**16
@@ -36,25 +36,25 @@ def in_bulk(counter, key):
     return out
 
 
-@pytest.mark.parametrize(
-    "how", [*(f"in bulk, {isa}" for isa in list_isas()), *(["compiled"] * bool(list_isas())), "NumPy"]
-)
-def test_philox(benchmark, paddock, monkeypatch, how):
-    blocks = {"compiled": compiled, "NumPy": philox}.get(how, in_bulk)
-    if blocks is in_bulk:
-        monkeypatch.setenv("PYQMC_ISA", how.rpartition(" ")[2])
-    assert blocks(COUNTER, KNOWN_KEY)[0].tolist() == KNOWN
+def load(blocks, isa=None):
+    """Calls that make the blocks, and whether they are right."""
     counter = np.zeros((BLOCKS, 4), np.uint32)
     counter[:, 0] = np.arange(BLOCKS)
-    assert np.array_equal(blocks(counter, KEY), philox(counter, KEY))
-    repeats = 2 if how == "NumPy" else 20
 
-    def run():
-        for _ in range(repeats):
+    def work():
+        with Ours(isa=isa).chosen():
             blocks(counter, KEY)
+        return counter.nbytes
 
-    benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1, iterations=1)
-    if not benchmark.disabled:
-        cost = 1e9 * np.array(benchmark.stats.stats.data) / (repeats * counter.nbytes)
-        verdict = Verdict(True, "Random123's known answer")
-        note(paddock, benchmark, "random", f"Philox4x32-10 of {BLOCKS} counters", how, "byte", cost, verdict)
+    with Ours(isa=isa).chosen():
+        assert blocks(COUNTER, KNOWN_KEY)[0].tolist() == KNOWN
+        assert np.array_equal(blocks(counter, KEY), philox(counter, KEY))
+    return Repeated(work), Verdict(True, "Random123's known answer")
+
+
+def test_philox(benchmark, paddock):
+    runners = {f"in bulk, {isa}": load(in_bulk, isa) for isa in list_isas()}
+    if runners:
+        runners["compiled"] = load(compiled)
+    runners["NumPy"] = load(philox)
+    time_in_turn(paddock, benchmark, "random", f"Philox4x32-10 of {BLOCKS} counters", "byte", runners)

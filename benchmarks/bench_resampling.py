@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.catalogue import list_isas, name_of, usable_cores
+from benchmarks.catalogue import THREADS, list_isas, name_of
 from benchmarks.picture_libraries import find_resamplers
 from benchmarks.pillow_simd import PillowSimd
-from benchmarks.race import ROUNDS, note
+from benchmarks.race import ROUNDS, Repeated, note, time_in_turn
 from benchmarks.record import Measurement
 from benchmarks.resamplers import Ours, Pyramid, judge
 
@@ -27,22 +27,6 @@ CASES = (
 )
 
 
-def race(paddock, benchmark, section, resampler, case, column, clock="cpu"):
-    """Judge a result, then time how it is made; whoever is wrong is listed as wrong and not timed."""
-    picture = case.draw()
-    run = resampler.load(case, picture)
-    verdict = judge(resampler, case, picture, run())
-    if not verdict.passed:
-        paddock.measurements.append(Measurement(section, case.name, column, "source pixel", clock, verdict))
-        message = f"{resampler.name} is wrong on {case.name}: {verdict.source}"
-        pytest.fail(message) if isinstance(resampler, Ours) else pytest.skip(message)
-    benchmark.group = f"{section}: {case.name}"
-    benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1, iterations=1)
-    if not benchmark.disabled:
-        cost = 1e9 * np.array(benchmark.stats.stats.data) / case.pixels
-        note(paddock, benchmark, section, case.name, column, "source pixel", cost, verdict, clock)
-
-
 def clocked(resampler):
     """A resampler, with the clock of the process it works in."""
     marks = [pytest.mark.benchmark(timer=resampler.clock)] if isinstance(resampler, PillowSimd) else []
@@ -52,17 +36,42 @@ def clocked(resampler):
 @pytest.mark.parametrize("resampler", [clocked(r) for r in find_resamplers()])
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_resampling(benchmark, paddock, case, resampler):
-    race(paddock, benchmark, "resampling", resampler, case, resampler.name)
+    picture = case.draw()
+    run = resampler.load(case, picture)
+    verdict = judge(resampler, case, picture, run())
+    column, unit = resampler.name, "source pixel"
+    if not verdict.passed:
+        paddock.measurements.append(Measurement("resampling", case.name, column, unit, "cpu", verdict))
+        message = f"{column} is wrong on {case.name}: {verdict.source}"
+        pytest.fail(message) if isinstance(resampler, Ours) else pytest.skip(message)
+    benchmark.group = f"resampling: {case.name}"
+    benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1, iterations=1)
+    if not benchmark.disabled:
+        cost = 1e9 * np.array(benchmark.stats.stats.data) / case.pixels
+        note(paddock, benchmark, "resampling", case.name, column, unit, cost, verdict)
+
+
+def load_ours(case, threads=1):
+    """Our resampling of a picture as a runner, and whether it is right."""
+    picture = case.draw()
+    run = Ours(threads).load(case, picture)
+    verdict = judge(Ours(threads), case, picture, run())
+    assert verdict.passed, verdict.source
+
+    def work():
+        run()
+        return case.pixels
+
+    return Repeated(work), verdict
 
 
 @pytest.mark.parametrize("isa", list_isas())
 def test_instruction_set(benchmark, paddock, monkeypatch, isa):
     monkeypatch.setenv("PYQMC_ISA", isa)
-    race(paddock, benchmark, "isa", Ours(), PAINTING, isa)
+    time_in_turn(paddock, benchmark, "isa", PAINTING.name, "source pixel", {isa: load_ours(PAINTING)})
 
 
 @pytest.mark.benchmark(timer=time.perf_counter)
-@pytest.mark.parametrize("threads", [n for n in (1, 2) if n <= usable_cores()])
-def test_threads(benchmark, paddock, threads):
-    column = "1 thread" if threads == 1 else f"{threads} threads"
-    race(paddock, benchmark, "threads", Ours(threads), PAINTING, column, clock="wall")
+def test_threads(benchmark, paddock):
+    runners = {column: load_ours(PAINTING, threads) for threads, column in THREADS.items()}
+    time_in_turn(paddock, benchmark, "threads", PAINTING.name, "source pixel", runners, clock="wall")

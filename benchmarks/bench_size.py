@@ -8,16 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.catalogue import find_case, usable_cores
-from benchmarks.contenders import Ours
-from benchmarks.race import time_runner
+from benchmarks.catalogue import THREADS, find_case
+from benchmarks.contenders import UNITS, Ours
+from benchmarks.race import minimum_of, time_in_turn
 from pyqmc_art.lattice.geometry import Lattice
 
 JUDGED = {16: 64, 32: 64, 128: 256, 512: 256, 2048: 1024, 4096: 1024}
 """Sizes, and the size of the timed cases that is judged for them; there the judges' own sizes are in the tables."""
-
-THREADS = tuple(n for n in (1, 2) if n <= usable_cores())
-
 
 JUDGED_CUBE, LARGEST_CUBE = 64, 256
 
@@ -44,22 +41,27 @@ def load(paddock, kernel, size, threads, axes=2):
     return case, runner, replace(verdict, source=f"at {'x'.join(map(str, small))}: {verdict.source}")
 
 
+def time_it(paddock, benchmark, section, case, runners, clock="cpu"):
+    time_in_turn(paddock, benchmark, section, case.name, UNITS[case.kernel], runners, clock, minimum_of(case))
+
+
 @pytest.mark.parametrize("size", JUDGED)
 @pytest.mark.parametrize("kernel", ["metropolis", "swendsen-wang", "wolff"])
 def test_size(benchmark, paddock, kernel, size):
     case, runner, verdict = load(paddock, kernel, size, 1)
-    time_runner(paddock, benchmark, "size", runner, case, "pyqmc_art", verdict)
+    time_it(paddock, benchmark, "size", case, {"pyqmc_art": (runner, verdict)})
 
 
 def test_cube(benchmark, paddock):
     case, runner, verdict = load(paddock, "metropolis", LARGEST_CUBE, 1, axes=3)
-    time_runner(paddock, benchmark, "size", runner, case, "pyqmc_art", verdict)
+    time_it(paddock, benchmark, "size", case, {"pyqmc_art": (runner, verdict)})
 
 
 @pytest.mark.benchmark(timer=time.perf_counter)
-@pytest.mark.parametrize("threads", THREADS)
-def test_threads(benchmark, paddock, threads):
-    (case, runner, verdict), (_, plain, _) = (load(paddock, "metropolis", LARGEST, n) for n in (threads, 1))
-    assert np.array_equal(runner.fields(), plain.fields()), "the threads change the numbers"
-    column = "1 thread" if threads == 1 else f"{threads} threads"
-    time_runner(paddock, benchmark, "threads", runner, case, column, verdict, clock="wall")
+def test_threads(benchmark, paddock):
+    loaded = {column: load(paddock, "metropolis", LARGEST, threads) for threads, column in THREADS.items()}
+    fields = [runner.fields() for _, runner, _ in loaded.values()]
+    assert all(np.array_equal(field, fields[0]) for field in fields), "the threads change the numbers"
+    case = next(iter(loaded.values()))[0]
+    runners = {column: (runner, verdict) for column, (_, runner, verdict) in loaded.items()}
+    time_it(paddock, benchmark, "threads", case, runners, clock="wall")

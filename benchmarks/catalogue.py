@@ -56,6 +56,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+THREADS: Final = {n: "1 thread" if n == 1 else f"{n} threads" for n in (1, 2) if n <= usable_cores()}
+"""Numbers of threads that are compared, and their columns."""
+
+
 def name_of(parameter: Case | Contender | str | int) -> str:
     """Name of a parameter of a benchmark."""
     return str(getattr(parameter, "name", parameter)).replace(" ", "-")

@@ -83,18 +83,21 @@ propose and a number to accept it by are Philox words, ten rounds of two wide pr
 bytes are gathered once for a tile of a row, so that memory plays no part. Instructions bound it. A cheaper generator
 seeded by Philox, as the multi-spin sweeps have, was not tried: old files would refuse to resume.""",
     "swendsen-wang": """\
-Three passes with bounds of their own; [kernels](theory/kernels.md) gives their shares of the time. Bonds are drawn
-for 64 sites at once from bit planes, about a dozen digits of 63, which is Philox. Runs of bonds are joined by union-
-find, whose branches depend on the spins and are coin tosses: cycles are lost to mispredictions there. Labels turn
-into flips sixteen sites at a time with AVX-512: what the runs point to is gathered, and the coins are spread over the
-sites by bit operations (3.9 ns for each site and step run by run, 3.2 so, at L = 256 and 1024). Pairs of one cluster
-are counted with 256 bits, since comparing 512 into masks made the whole step a tenth slower. Bit maps with runs as
-nodes are three times as fast as the union-find over sites they replaced. The first bond of a run needs no search and
-no branch. Beyond the second cache the parents are read at random. Labels are spread by a run taking that of the run
-it points to; looking up the root and its coin instead costs two more reads anywhere in memory. Tried for sums over
-clusters: adding every run by itself (with modes 1.5 to 1.65 times the step alone, where neighbouring runs of a
-cluster are added together 1.3 to 1.5), and several places for the largest cluster, whose additions wait for each
-other (no gain then).""",
+Three passes with bounds of their own; [kernels](theory/kernels.md) gives their shares of the time. Bonds are drawn for
+64 sites at once from bit planes, about a dozen digits of 63, which is Philox. Runs of bonds are joined by union-find,
+whose branches depend on the spins and are coin tosses: cycles are lost to mispredictions there. Labels turn into flips
+sixteen sites at a time with AVX-512: what the runs point to is gathered, and the coins are spread over the sites by bit
+operations (3.9 ns for each site and step run by run, 3.2 so, at L = 256 and 1024). Bit maps with runs as nodes are
+three times as fast as the union-find over sites they replaced. The first bond of a run needs no search and no branch.
+Beyond the second cache the parents are read at random. Labels are spread by a run taking that of the run it points to;
+looking up the root and its coin instead costs two more reads anywhere in memory. Tried for sums over clusters: adding
+every run by itself (with modes 1.5 to 1.65 times the step alone, where neighbouring runs of a cluster are added
+together 1.3 to 1.5), and adding the largest cluster apart, whose additions wait for each other (no gain: choosing them
+costs what waiting does). Pairs of one cluster on a line follow from where its stretches begin and end
+(kernels/line_pairs.hpp): 0.5 % of a step at L = 1024. Comparing all sites of a line took 1.5 % by itself and, a dense
+stretch of vector instructions, made what came after it 4 % slower; with 512 bits the whole step a tenth. Without
+AVX-512 neighbouring runs of a cluster become one as they are met, 1.35 -> 1.2 times the step alone; the condition has
+to be arithmetic, since a branch made it 1.5.""",
     "wolff": """\
 Members' neighbours lie anywhere in memory: on large lattices cache misses, on small ones instructions. Sixteen
 members draw their bonds together, one Philox block for the four bonds of each, and a neighbour is written to the

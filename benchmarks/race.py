@@ -6,13 +6,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.contenders import UNITS, Contender, Ours, Runner
+from benchmarks.contenders import UNITS, Contender, Ours
 from benchmarks.judgement import Reference, Verdict, exact_reference, judge, judge_small, measured_reference
 from benchmarks.record import Measurement
 from pyqmc_art.lattice.kernels import compose
@@ -32,6 +32,25 @@ SITES_TO_JUDGE: Final = 2**20
 """Sites of all configurations that are judged together: then 1 % of beta is about ten standard errors."""
 
 Timer = Callable[[], float]
+
+
+class Timed(Protocol):
+    """What is timed of a :class:`~benchmarks.contenders.Runner`."""
+
+    @property
+    def overhead(self) -> float:
+        """CPU time in seconds of each step that is no part of the work."""
+        ...
+
+    @property
+    def setup(self) -> float:
+        """That of each call of ``run``."""
+        ...
+
+    def run(self, steps: int) -> float:
+        """Do so many steps and return the work done."""
+        ...
+
 
 CLOCKS: Final[Mapping[str, Timer]] = {"cpu": time.process_time, "wall": time.perf_counter}
 """CPU time of all threads, which other users of the machine disturb least, or time on the wall."""
@@ -93,53 +112,87 @@ def race(paddock: Paddock, benchmark: Any, section: str, contender: Contender, c
         paddock.measurements.append(wrong)
         pytest.skip(message)
     runner = contender.load(case, paddock.fields(case)[:1], paddock.stream.fold("timed"))
-    time_runner(paddock, benchmark, section, runner, case, contender.name, verdict)
+    one = {contender.name: (runner, verdict)}
+    time_in_turn(paddock, benchmark, section, case.name, UNITS[case.kernel], one, minimum=minimum_of(case))
 
 
-def race_variant(
+def race_variants(
     paddock: Paddock,
     benchmark: Any,
     section: str,
-    variant: Ours,
+    variants: Mapping[str, Ours],
     case: Case,
-    column: str,
     replicas: int = 1,
     clock: str = "cpu",
 ) -> None:
-    """Time a variant of ours that gives the same bytes as the one that is judged."""
+    """Time variants of ours, by column, that give the same bytes as the one that is judged."""
     fields, stream = paddock.fields(case)[:replicas], paddock.stream.fold("timed")
     plain = Ours()
     verdict = paddock.judge(plain, case)
-    runner, ours = variant.load(case, fields, stream), plain.load(case, fields, stream)
-    for each in (runner, ours):
-        each.run(2)
-    assert np.array_equal(runner.fields(), ours.fields()), f"{column} differs from {plain.name} on {case.name}"
     assert verdict.passed, verdict.summary
     verdict = replace(verdict, source=f"same bytes; {verdict.source}")
-    time_runner(paddock, benchmark, section, runner, case, column, verdict, clock)
+    ours = plain.load(case, fields, stream)
+    ours.run(2)
+    runners = {}
+    for column, variant in variants.items():
+        runner = variant.load(case, fields, stream)
+        runner.run(2)
+        assert np.array_equal(runner.fields(), ours.fields()), f"{column} differs from {plain.name} on {case.name}"
+        runners[column] = runner, verdict
+    time_in_turn(paddock, benchmark, section, case.name, UNITS[case.kernel], runners, clock, minimum_of(case))
 
 
-def time_runner(
+def minimum_of(case: Case) -> int:
+    """Steps that a round of a case needs."""
+    return MINIMUM_STEPS.get(case.kernel, 1)
+
+
+class Repeated:
+    """A function that returns how much work it did, as a runner: a step is a call."""
+
+    overhead = setup = 0.0
+
+    def __init__(self, work: Callable[[], float]) -> None:
+        self._work = work
+
+    def run(self, steps: int) -> float:
+        """Call it so many times."""
+        return sum(self._work() for _ in range(steps))
+
+
+def time_in_turn(
     paddock: Paddock,
     benchmark: Any,
     section: str,
-    runner: Runner,
-    case: Case,
-    column: str,
-    verdict: Verdict,
+    case: str,
+    unit: str,
+    runners: Mapping[str, tuple[Timed, Verdict]],
     clock: str = "cpu",
+    minimum: int = 1,
 ) -> None:
-    """Time steps of a runner that has been judged."""
-    steps = steps_per_round(runner, CLOCKS[clock], MINIMUM_STEPS.get(case.kernel, 1))
-    work: list[float] = []
-    benchmark.group = f"{section}: {case.name}"
-    benchmark.pedantic(lambda: work.append(runner.run(steps)), rounds=ROUNDS, warmup_rounds=1, iterations=1)
+    """Time runners that have been judged, by column, and put their costs into the record.
+
+    They take turns, round by round: whatever else the machine does meanwhile, it does to all of them, and a ratio of
+    two is one of figures taken at the same time.
+    """
+    timer = CLOCKS[clock]
+    steps = {column: steps_per_round(runner, timer, minimum) for column, (runner, _) in runners.items()}
+    costs: dict[str, list[float]] = {column: [] for column in runners}
+
+    def run_round() -> None:
+        for column, (runner, _) in runners.items():
+            before = timer()
+            work = runner.run(steps[column])
+            # Some work comes with steps that are not part of it; some work, as that of single clusters, varies.
+            seconds = timer() - before - runner.setup - steps[column] * runner.overhead
+            costs[column].append(1e9 * seconds / work)
+
+    benchmark.group = f"{section}: {case}"
+    benchmark.pedantic(run_round, rounds=ROUNDS, warmup_rounds=1, iterations=1)
     if benchmark.disabled:
         return
-    seconds = np.array(benchmark.stats.stats.data)
-    # Some work comes with steps that are not part of it; some work, as that of single clusters, varies by chance.
-    cost = 1e9 * (seconds - runner.setup - steps * runner.overhead) / np.array(work[-len(seconds) :])
-    note(paddock, benchmark, section, case.name, column, UNITS[case.kernel], cost, verdict, clock)
+    for column, (_, verdict) in runners.items():
+        note(paddock, benchmark, section, case, column, unit, np.array(costs[column][-ROUNDS:]), verdict, clock)
 
 
 def note(
@@ -157,10 +210,10 @@ def note(
     costs = (float(np.median(cost)), float(np.min(cost)), float(np.max(cost)))
     rounds = tuple(float(c) for c in cost)
     paddock.measurements.append(Measurement(section, case, column, unit, clock, verdict, *costs, len(cost), rounds))
-    benchmark.extra_info.update(ns_per_unit=costs[0], unit=unit)
+    benchmark.extra_info[column] = {"ns_per_unit": costs[0], "unit": unit}
 
 
-def steps_per_round(runner: Runner, timer: Timer, minimum: int = 1) -> int:
+def steps_per_round(runner: Timed, timer: Timer, minimum: int = 1) -> int:
     """How many steps take about as long as a round should; doubling, because the first call may compile something."""
     runner.run(1)
     steps = minimum

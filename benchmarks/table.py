@@ -28,7 +28,8 @@ judgement has the level 1e-6. Whoever is wrong is listed as wrong and not timed.
 
 **How.** One configuration in equilibrium at (or close to) the critical coupling, because cluster updates cost what
 the clusters cost; one thread and CPU time unless a table says otherwise; the median of nine rounds of about 0.1 s.
-Contenders of the same case run one after the other. The figure in brackets is the time taken in units of the first
+Variants of ours, numbers of threads, random numbers, glasses, flows and forces take turns round by round; other
+contenders of the same case run one after the other. The figure in brackets is the time taken in units of the first
 column: 2.0 is twice as slow; behind a figure with an error, digits in brackets are that error. The machine is shared
 with other work and noisy: differences below ten per cent mean nothing, and the smallest and largest rounds are in the
 last table.

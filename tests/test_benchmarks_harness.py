@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,9 +93,26 @@ def test_our_own_mistake_fails(paddock, monkeypatch):
 def test_setup_and_overhead_are_taken_off(paddock, monkeypatch):
     race, judgement = load("race"), load("judgement")
     monkeypatch.setattr(race, "steps_per_round", lambda *_: 5)
+    monkeypatch.setattr(race, "CLOCKS", {"cpu": count().__next__})
     runner = SimpleNamespace(overhead=0.05, setup=0.25, run=lambda steps: 2.0)
-    race.time_runner(paddock, Clock(), "wolff", runner, CASE, "x", judgement.Verdict(True, ""))
+    runners = {"x": (runner, judgement.Verdict(True, ""))}
+    race.time_in_turn(paddock, Clock(), "wolff", CASE.name, "flipped site", runners)
     assert paddock.measurements[0].median == pytest.approx(0.25e9)
+
+
+def test_contenders_take_turns_round_by_round(paddock, monkeypatch):
+    race, verdict = load("race"), load("judgement").Verdict(True, "")
+    monkeypatch.setattr(race, "steps_per_round", lambda *_: 1)
+    monkeypatch.setattr(race, "ROUNDS", 3)
+    order = []
+
+    def repeat(name):
+        return race.Repeated(lambda: order.append(name) or 1.0), verdict
+
+    race.time_in_turn(paddock, Clock(), "x", "a case", "call", {"one": repeat("one"), "two": repeat("two")})
+    assert order == ["one", "two"] * 3
+    assert [m.contender for m in paddock.measurements] == ["one", "two"]
+    assert all(len(m.costs) == 3 for m in paddock.measurements)
 
 
 @pytest.mark.parametrize(("name", "module"), [("Openjij", "openjij"), ("DwaveSamplers", "dwave.samplers")])

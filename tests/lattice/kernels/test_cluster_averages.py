@@ -33,6 +33,8 @@ WIDE = (
     qa.Ising(qa.Lattice((6, 10, 50)), 0.22),
     qa.Ising(qa.Lattice((40, 130)), 0.44, J=-1.0),
     qa.Ising(qa.Lattice((2000, 3)), 0.6),
+    qa.Ising(qa.Lattice((10, 67)), 0.5, J=-1.0),
+    qa.Ising(qa.Lattice((8, 96)), 2.0),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from benchmarks import plots, rooflines
 from benchmarks.record import Measurement, Record, read_all
 from benchmarks.sections import SECTIONS, Section
-from benchmarks.targets import render_targets
+from benchmarks.targets import find_cycle, render_targets
 from pyqmc_art.stats import Estimate
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -33,6 +33,10 @@ contenders of the same case run one after the other. The figure in brackets is t
 column: 2.0 is twice as slow; behind a figure with an error, digits in brackets are that error. The machine is shared
 with other work and noisy: differences below ten per cent mean nothing, and the smallest and largest rounds are in the
 last table.
+
+**Clocks.** Processors of one name run at different clocks from one machine to the next. Behind each target that is
+a time or a rate the same figure is given in cycles, measured in the same run as an addition that waits for the one
+before: two records with the same figures in cycles and different ones in ns differ by the machine, not by the kernel.
 
 **Again.** `pip install -e '.[test,art,peers]'` and `python -m benchmarks` (or `make bench`), about ten minutes on a
 quiet machine with two cores; a library that is not installed is left out. `--quick` takes short rounds, `--only NAME`
@@ -80,12 +84,14 @@ def render(records: Mapping[str, Record]) -> str:
 def _render_record(name: str, record: Record) -> str:
     m = record.machine
     before, after = ("unknown" if load is None else load for load in m["load"])
+    cycle = find_cycle(record)
+    clock = f", a cycle {cycle:.3g} ns" if cycle else ""
     versions = ", ".join(f"{k} {v}" for k, v in record.versions.items())
     parts = [
         f"## {name}\n",
         f"{m['processor']} ({m['architecture']}), {m['cores']} cores, {m['system']}; backend {m['backend']}, "
-        f"instruction set {m['isa']}. {versions}. {record.date}, commit {record.commit[:12]}. Load average {before} "
-        f"before and {after} after the run.\n",
+        f"instruction set {m['isa']}{clock}. {versions}. {record.date}, commit {record.commit[:12]}. Load average "
+        f"{before} before and {after} after the run.\n",
         render_targets(record),
         *(f"![{FIGURES[f.name]}](images/{plots.path_of(name, f.name).name})\n" for f in plots.list_figures(record)),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from benchmarks.machine import OPERATIONS
 from benchmarks.record import Measurement, Record
 
 
@@ -44,7 +45,7 @@ class Target:
         if mine is None:
             return None
         if self.rival is None and self.row is None:
-            return self._say(mine <= self.bound, f"{1 / mine:.3g} {self.rate}" if self.rate else f"{mine:.3g} ns")
+            return self._say(mine <= self.bound, self._tell(mine, find_cycle(record)))
         other = find(
             record.measurements, self.section, self.row or self.case, self.contender if self.row else str(self.rival)
         )
@@ -54,6 +55,15 @@ class Target:
             return self._say(mine / other <= self.bound, f"{mine / other:.3g} times")
         ratio = other / mine if self.bound >= 1 else mine / other
         return self._say(other / mine >= self.bound, f"{ratio:.3g} times")
+
+    def _tell(self, cost: float, cycle: float | None) -> str:
+        """In ns, as the bound is, and in cycles, which another clock leaves as they are."""
+        if self.rate:
+            unit = " bytes" if self.rate == "GB/s" else ""
+            cycles = f"; {cycle / cost:.3g}{unit} a cycle" if cycle else ""
+            return f"{1 / cost:.3g} {self.rate}{cycles}"
+        cycles = f"; {cost / cycle:.3g} cycles" if cycle else ""
+        return f"{cost:.3g} ns{cycles}"
 
     def _say(self, reached: bool, figure: str) -> str:
         return f"* {self.words}: {'reached' if reached else '**missed**'} ({figure})."
@@ -65,6 +75,11 @@ def find(rows: Iterable[Measurement], section: str, case: str, contender: str) -
         (r.median for r in rows if (r.section, r.contender) == (section, contender) and case in r.case and r.median),
         None,
     )
+
+
+def find_cycle(record: Record) -> float | None:
+    """Length of a cycle of the core in ns, as measured in the run; None where it was not."""
+    return find(record.measurements, "machine", OPERATIONS["chain"], "scalar")
 
 
 def _metropolis(isa: str, size: int, rate: float, section: str = "metropolis") -> Target:

@@ -115,6 +115,19 @@ def test_cost_that_is_asked_is_reached_or_missed(record, table, judgement, cost,
     assert "avx512" not in table.render({"a": make_record(record, judgement, of_machine)})
 
 
+@pytest.mark.parametrize(("cycle", "figure"), [(0.25, "2.5 a cycle"), (0.4, "4 a cycle")])
+def test_rate_that_is_asked_is_said_in_cycles_of_the_same_run(record, table, judgement, cycle, figure):
+    rows = (
+        ("machine", "addition that waits for the one before (a cycle)", "scalar", "instruction", cycle),
+        ("isa", METROPOLIS.replace("64x64", "1024x1024"), "avx2", "spin update", 0.1),
+        ("swendsen-wang", "swendsen-wang on ising(beta=0.440687) square 256x256", "pyqmc_art", "site", 4.0),
+    )
+    page = table.render({"a": make_record(record, judgement, *rows)})
+    assert f"square 1024x1024: reached (10 per ns; {figure})." in page
+    assert f"Swendsen-Wang: at most 5 ns per site at L = 256: reached (4 ns; {4 / cycle:.3g} cycles)." in page
+    assert f"a cycle {cycle} ns" in page
+
+
 @pytest.mark.parametrize(("cost", "word"), [(5.9, "reached"), (6.1, "**missed**")])
 def test_cost_beside_another_row_is_reached_or_missed(record, table, judgement, cost, word):
     cases = {"ising(beta=0.440687) square 256x256": 4.0, "potts(q=10, beta=1.42606) square 256x256": cost}

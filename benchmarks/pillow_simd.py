@@ -37,6 +37,18 @@ class PillowSimd:
         own = ENVIRONMENT / "bin" / "python"
         return os.environ.get("PYQMC_PILLOW_SIMD") or (str(own) if own.exists() else None)
 
+    @classmethod
+    def find_version(cls) -> str | None:
+        """Version of pillow-simd in that environment, None if it is not there or does not start."""
+        interpreter = cls.interpreter()
+        if interpreter is None:
+            return None
+        command = [interpreter, "-I", "-c", "import PIL; print(PIL.__version__)"]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return None
+
     def __init__(self) -> None:
         self._spent: list[float] = []
 
@@ -89,8 +101,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def main() -> int:
     """Make the environment."""
     venv.create(ENVIRONMENT, with_pip=True)
-    flags = {**os.environ, "CFLAGS": f"{os.environ.get('CFLAGS', '')} -mavx2"}
-    command = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "pillow-simd"]
+    flags = {**os.environ, "CFLAGS": f"{os.environ.get('CFLAGS', '')} -O3 -mavx2"}
+    # Compiled here and now: a wheel in pip's cache may have been compiled with other flags.
+    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--no-cache-dir", "--no-binary", "pillow-simd"]
+    command = [*pip, "pillow-simd"]
     return subprocess.run(command, env=flags, check=False).returncode
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 from benchmarks.catalogue import list_isas, usable_cores
 from benchmarks.judgement import Verdict
 from benchmarks.peers import PEERS, find_version
+from benchmarks.pillow_simd import PillowSimd
 from pyqmc_art import backends
 from pyqmc_art.errors import InputError
 from pyqmc_art.store import provenance
@@ -131,6 +132,8 @@ def list_versions() -> dict[str, str]:
     for name in LIBRARIES:
         with suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
+    if (version := PillowSimd.find_version()) is not None:
+        versions[PillowSimd.name] = version
     return {name: str(version) for name, version in versions.items()}
 
 

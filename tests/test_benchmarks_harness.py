@@ -280,6 +280,9 @@ def test_pillow_simd_answers_from_its_own_process(monkeypatch):
     result = peer.load(case, picture)()
     assert np.array_equal(result, resamplers.Pillow().load(case, picture)())
     assert peer.clock() > 0
+    assert load("record").list_versions()["pillow-simd"] == sys.modules["PIL"].__version__
+    monkeypatch.setenv("PYQMC_PILLOW_SIMD", str(ROOT / "no such interpreter"))
+    assert "pillow-simd" not in load("record").list_versions()
     wrong = result.copy()
     wrong[0, 0, 0, 0] ^= 64
     assert not resamplers.judge(peer, case, picture, wrong).passed
